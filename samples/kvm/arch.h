@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What an architecture provides; <arch>/machine.c and <arch>/conversion.c.
+ * The inside of the guest is in <arch>/guest_arch.h.
+ */
+#ifndef SAMPLES_KVM_ARCH_H
+#define SAMPLES_KVM_ARCH_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+
+struct conversion;
+struct kvm_run;
+struct vmm;
+
+/* The type of VM to create; skips where KVM does not have it. */
+unsigned long arch_vm_type(void);
+void arch_require_vm_type(const struct vmm *vmm);
+
+/* Has KVM pass the guest's requests for conversion on to the VMM. */
+void arch_enable_conversions(struct vmm *vmm);
+
+/* Makes the vCPU start in guest_main(), with the mailbox as its argument. */
+void arch_setup_vcpu(struct vmm *vmm);
+__u64 arch_guest_pc(const struct vmm *vmm);
+
+/* Exits: is it the guest's doorbell, is it a request, and the answer. */
+bool arch_is_doorbell(const struct kvm_run *run);
+bool arch_get_conversion(const struct kvm_run *run,
+			 struct conversion *request);
+void arch_answer_conversion(struct kvm_run *run, long answer);
+
+#endif /* SAMPLES_KVM_ARCH_H */

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_SET_MEMORY_ATTRIBUTES on ranges that are large or mostly empty: the cost
+ * of clearing is that of what is set, and a task that waits for slots_lock or
+ * for memory can be killed, in which case nothing was set.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <linux/sizes.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "kselftest_harness.h"
+
+/* An arbitrary gpa that the library's own memslots don't use. */
+#define TEST_GPA	SZ_4G
+#define TEST_SLOT	10
+/* More than KVM stores in one go, see XA_CHECK_SCHED. */
+#define TEST_NPAGES	10000ul
+
+/* Takes much longer to set than it takes a task to be killed. */
+#define ENDLESS_SIZE	(512ull * SZ_1G)
+
+/* What setting it has to allocate before it counts as being under way. */
+#define UNDERWAY_KIB	(4 * 1024)
+
+static const struct vm_shape protected_vm_shape = {
+	.mode = VM_MODE_DEFAULT,
+	.type = KVM_X86_SW_PROTECTED_VM,
+};
+
+FIXTURE(vm) {
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+};
+
+FIXTURE_SETUP(vm)
+{
+	self->vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &self->vcpu, NULL);
+	/* Without guest_memfd, a page can be mapped only while it is shared. */
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT,
+				    TEST_NPAGES, 0);
+}
+
+FIXTURE_TEARDOWN(vm)
+{
+	kvm_vm_free(self->vm);
+}
+
+static bool is_private(struct kvm_vcpu *vcpu, u64 page)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = TEST_GPA + page * PAGE_SIZE,
+		.size = PAGE_SIZE,
+	};
+	int r = __vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range);
+
+	TEST_ASSERT(!r || errno == EFAULT, "KVM_PRE_FAULT_MEMORY failed with errno %d", errno);
+	return r;
+}
+
+/* The memory of the radix tree, whose nodes are charged as reclaimable slab. */
+static long reclaimable_slab_kib(void)
+{
+	char line[128];
+	long kib = -1;
+	FILE *file;
+
+	file = fopen("/proc/meminfo", "r");
+	TEST_ASSERT(file, "Can't open /proc/meminfo");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "SReclaimable: %ld kB", &kib) == 1)
+			break;
+	}
+	fclose(file);
+	TEST_ASSERT(kib >= 0, "No SReclaimable in /proc/meminfo");
+	return kib;
+}
+
+/* The state of a task as in /proc/PID/stat, e.g. 'D' for one that is blocked. */
+static char task_state(pid_t pid)
+{
+	char path[64], state;
+	FILE *file;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	TEST_ASSERT(file, "Can't open %s", path);
+	r = fscanf(file, "%*d (%*[^)]) %c", &state);
+	TEST_ASSERT(r == 1, "Can't read %s", path);
+	fclose(file);
+	TEST_ASSERT(state != 'Z', "Task %d ended before it was killed", pid);
+	return state;
+}
+
+/*
+ * All such tasks run on one CPU, as one that waits for a mutex spins for as long
+ * as the mutex's owner is running.
+ */
+static int set_endless_range(void *arg)
+{
+	struct kvm_vm *vm = arg;
+	cpu_set_t cpus;
+	u64 size;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus), "sched_setaffinity() failed");
+
+	size = min_t(u64, ENDLESS_SIZE, (vm->max_gfn + 1) * PAGE_SIZE - TEST_GPA);
+	vm_mem_set_private(vm, TEST_GPA, size);
+	return 0;
+}
+
+/*
+ * A task of its own to be killed alone, but with this task's memory, which is
+ * what KVM demands of those who use a VM.
+ */
+static pid_t start_setting(struct kvm_vm *vm)
+{
+	const size_t stack_size = SZ_64K;
+	char *stack;
+	pid_t pid;
+
+	stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(stack != MAP_FAILED, "mmap() of a stack failed");
+
+	pid = clone(set_endless_range, stack + stack_size,
+		    CLONE_VM | CLONE_FILES | SIGCHLD, vm);
+	TEST_ASSERT(pid > 0, "clone() failed");
+	return pid;
+}
+
+static void kill_and_reap(pid_t pid)
+{
+	int status;
+
+	TEST_ASSERT(!kill(pid, SIGKILL), "kill() failed");
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	TEST_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		    "Wanted a task killed by SIGKILL, its status is %#x", status);
+}
+
+TEST_F(vm, clear_sparse_range)
+{
+	vm_mem_set_private(self->vm, TEST_GPA, PAGE_SIZE);
+	TEST_ASSERT(is_private(self->vcpu, 0), "A page that was set isn't private");
+
+	vm_mem_set_shared(self->vm, 0, 1ull << 63);
+	TEST_ASSERT(!is_private(self->vcpu, 0), "A page that was cleared is private");
+}
+
+TEST_F(vm, store_in_batches)
+{
+	u64 i;
+
+	vm_mem_set_private(self->vm, TEST_GPA + PAGE_SIZE, (TEST_NPAGES - 2) * PAGE_SIZE);
+	for (i = 0; i < TEST_NPAGES; i++)
+		TEST_ASSERT(is_private(self->vcpu, i) == (i >= 1 && i < TEST_NPAGES - 1),
+			    "Page %lu is wrong after setting", i);
+
+	vm_mem_set_shared(self->vm, TEST_GPA + 2 * PAGE_SIZE, (TEST_NPAGES - 4) * PAGE_SIZE);
+	for (i = 0; i < TEST_NPAGES; i++)
+		TEST_ASSERT(is_private(self->vcpu, i) == (i == 1 || i == TEST_NPAGES - 2),
+			    "Page %lu is wrong after clearing", i);
+}
+
+TEST_F(vm, kill_while_setting)
+{
+	long before = reclaimable_slab_kib();
+	pid_t pid = start_setting(self->vm);
+
+	while (reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(pid))
+		sched_yield();
+
+	kill_and_reap(pid);
+	TEST_ASSERT(!is_private(self->vcpu, 0), "A task that was killed has set attributes");
+}
+
+TEST_F(vm, kill_while_waiting)
+{
+	long before = reclaimable_slab_kib();
+	pid_t first, second, waiter, holder;
+
+	first = start_setting(self->vm);
+	while (reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(first))
+		sched_yield();
+
+	/* Whichever got the lock, the other one has to wait for it. */
+	second = start_setting(self->vm);
+	while (task_state(first) != 'D' && task_state(second) != 'D')
+		sched_yield();
+	waiter = task_state(second) == 'D' ? second : first;
+	holder = waiter == second ? first : second;
+
+	kill_and_reap(waiter);
+	TEST_ASSERT(!waitpid(holder, NULL, WNOHANG),
+		    "The holder of slots_lock ended before the waiter was killed");
+
+	kill_and_reap(holder);
+	TEST_ASSERT(!is_private(self->vcpu, 0), "A task that was killed has set attributes");
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+
+	return test_harness_run(argc, argv);
+}

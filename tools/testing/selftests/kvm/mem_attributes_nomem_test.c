@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_SET_MEMORY_ATTRIBUTES that runs out of memory fails with ENOMEM, changes
+ * no attribute and keeps none of the memory that it took.
+ *
+ * Slab allocations of this task are made to fail after a while, which takes
+ * CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <linux/sizes.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+
+/* An arbitrary gpa that the library's own memslots don't use. */
+#define TEST_GPA	SZ_4G
+#define TEST_SLOT	10
+
+/* Takes 9 MiB on a kernel that has an entry for every page. */
+#define TEST_SIZE	SZ_4G
+#define MEMORY_KIB	(8 * 1024)
+/* Well above what the rest of the system does to the slab meanwhile. */
+#define NOISE_KIB	(2 * 1024)
+
+static const struct vm_shape protected_vm_shape = {
+	.mode = VM_MODE_DEFAULT,
+	.type = KVM_X86_SW_PROTECTED_VM,
+};
+
+/* In the order in which to set them, and in reverse to restore them. */
+static const char * const knobs[][2] = {
+	{ "verbose", "0" },
+	{ "task-filter", "Y" },
+	{ "ignore-gfp-wait", "N" },
+	{ "interval", "1" },
+	{ "times", "-1" },
+	{ "probability", "100" },
+};
+
+static char saved[ARRAY_SIZE(knobs)][32];
+static int make_it_fail;
+
+static void guest_read(void)
+{
+	READ_ONCE(*(u64 *)TEST_GPA);
+	GUEST_DONE();
+}
+
+static void write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+
+	TEST_ASSERT(fd >= 0, "Can't open %s", path);
+	TEST_ASSERT(write(fd, value, strlen(value)) == strlen(value),
+		    "Can't write %s to %s", value, path);
+	close(fd);
+}
+
+static void read_file(const char *path, char *value, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t r;
+
+	TEST_ASSERT(fd >= 0, "Can't open %s", path);
+	r = read(fd, value, size - 1);
+	TEST_ASSERT(r > 0, "Can't read %s", path);
+	value[r] = 0;
+	close(fd);
+}
+
+/* Let allocations of this task fail once it has allocated MEMORY_KIB. */
+static void start_failing(void)
+{
+	char path[64], space[16];
+	int i;
+
+	snprintf(space, sizeof(space), "%d", MEMORY_KIB * 1024);
+	write_file(FAILSLAB "space", space);
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		snprintf(path, sizeof(path), FAILSLAB "%s", knobs[i][0]);
+		read_file(path, saved[i], sizeof(saved[i]));
+		write_file(path, knobs[i][1]);
+	}
+
+	/* Opening a file allocates, so this one stays open until the end. */
+	make_it_fail = open("/proc/self/make-it-fail", O_WRONLY);
+	TEST_ASSERT(make_it_fail >= 0, "Can't open /proc/self/make-it-fail");
+	TEST_ASSERT(write(make_it_fail, "1", 1) == 1, "Can't start failing");
+}
+
+static void stop_failing(void)
+{
+	char path[64];
+	int i;
+
+	TEST_ASSERT(write(make_it_fail, "0", 1) == 1, "Can't stop failing");
+	close(make_it_fail);
+
+	for (i = ARRAY_SIZE(knobs) - 1; i >= 0; i--) {
+		snprintf(path, sizeof(path), FAILSLAB "%s", knobs[i][0]);
+		write_file(path, saved[i]);
+	}
+}
+
+/* The memory of the radix tree, whose nodes are charged as reclaimable slab. */
+static long reclaimable_slab_kib(void)
+{
+	char line[128];
+	long kib = -1;
+	FILE *file;
+
+	file = fopen("/proc/meminfo", "r");
+	TEST_ASSERT(file, "Can't open /proc/meminfo");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "SReclaimable: %ld kB", &kib) == 1)
+			break;
+	}
+	fclose(file);
+	TEST_ASSERT(kib >= 0, "No SReclaimable in /proc/meminfo");
+	return kib;
+}
+
+static void fail_leak(int sig)
+{
+	TEST_FAIL("Memory that was taken by the ioctl isn't given back");
+}
+
+int main(int argc, char *argv[])
+{
+	struct kvm_memory_attributes attr = {
+		.address = TEST_GPA,
+		.size = TEST_SIZE,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	struct ucall uc;
+	long before;
+	int r;
+
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+	__TEST_REQUIRE(!access(FAILSLAB "space", W_OK),
+		       "needs CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS and debugfs");
+
+	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, guest_read);
+	/* Without guest_memfd, the guest can read the page only while shared. */
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, 1, 0);
+	virt_map(vm, TEST_GPA, TEST_GPA, 1);
+	before = reclaimable_slab_kib();
+
+	start_failing();
+	r = __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr);
+	r = r ? errno : 0;
+	stop_failing();
+	TEST_ASSERT(r == ENOMEM, "Wanted ENOMEM, got %d", r);
+
+	/* Nodes are freed by RCU, in its own time. */
+	signal(SIGALRM, fail_leak);
+	alarm(30);
+	while (reclaimable_slab_kib() > before + NOISE_KIB)
+		sched_yield();
+	alarm(0);
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_DONE);
+
+	vm_mem_set_private(vm, TEST_GPA, TEST_SIZE);
+	kvm_vm_free(vm);
+	return 0;
+}
