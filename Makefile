@@ -8,7 +8,7 @@ KERNEL ?= patched
 VARIANT ?=
 T ?=
 
-export KERNEL_TARBALL KERNEL_SRC ACCEL CPU SMP MEM FORCE
+export KERNEL_TARBALL KERNEL_SRC ACCEL CPU SMP MEM FORCE REPEAT
 
 # The kernel's own makefiles must not see what is said here.
 unexport ARCH
@@ -30,7 +30,8 @@ help:
 demo:
 	@harness/locked harness/demo $(KERNEL) $(ARCH)
 
-## test      all tests on both architectures (T=name: one; KERNEL=base: on the base)
+## test      all tests on both architectures (T=name: one; KERNEL=base: on the base;
+##           REPEAT=n: each n times, to see how often a race is lost)
 test:
 	@harness/locked harness/test $(KERNEL) $(T)
 

@@ -66,24 +66,6 @@ static bool is_private(struct kvm_vcpu *vcpu, u64 page)
 	return r;
 }
 
-/* The memory of the radix tree, whose nodes are charged as reclaimable slab. */
-static long reclaimable_slab_kib(void)
-{
-	char line[128];
-	long kib = -1;
-	FILE *file;
-
-	file = fopen("/proc/meminfo", "r");
-	TEST_ASSERT(file, "Can't open /proc/meminfo");
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "SReclaimable: %ld kB", &kib) == 1)
-			break;
-	}
-	fclose(file);
-	TEST_ASSERT(kib >= 0, "No SReclaimable in /proc/meminfo");
-	return kib;
-}
-
 /* The state of a task as in /proc/PID/stat, e.g. 'D' for one that is blocked. */
 static char task_state(pid_t pid)
 {
@@ -177,10 +159,10 @@ TEST_F(vm, store_in_batches)
 
 TEST_F(vm, kill_while_setting)
 {
-	long before = reclaimable_slab_kib();
+	long before = get_reclaimable_slab_kib();
 	pid_t pid = start_setting(self->vm);
 
-	while (reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(pid))
+	while (get_reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(pid))
 		sched_yield();
 
 	kill_and_reap(pid);
@@ -189,11 +171,11 @@ TEST_F(vm, kill_while_setting)
 
 TEST_F(vm, kill_while_waiting)
 {
-	long before = reclaimable_slab_kib();
+	long before = get_reclaimable_slab_kib();
 	pid_t first, second, waiter, holder;
 
 	first = start_setting(self->vm);
-	while (reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(first))
+	while (get_reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(first))
 		sched_yield();
 
 	/* Whichever got the lock, the other one has to wait for it. */

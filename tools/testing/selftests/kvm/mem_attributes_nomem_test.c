@@ -109,24 +109,6 @@ static void stop_failing(void)
 	}
 }
 
-/* The memory of the radix tree, whose nodes are charged as reclaimable slab. */
-static long reclaimable_slab_kib(void)
-{
-	char line[128];
-	long kib = -1;
-	FILE *file;
-
-	file = fopen("/proc/meminfo", "r");
-	TEST_ASSERT(file, "Can't open /proc/meminfo");
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "SReclaimable: %ld kB", &kib) == 1)
-			break;
-	}
-	fclose(file);
-	TEST_ASSERT(kib >= 0, "No SReclaimable in /proc/meminfo");
-	return kib;
-}
-
 static void fail_leak(int sig)
 {
 	TEST_FAIL("Memory that was taken by the ioctl isn't given back");
@@ -153,7 +135,7 @@ int main(int argc, char *argv[])
 	/* Without guest_memfd, the guest can read the page only while shared. */
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, 1, 0);
 	virt_map(vm, TEST_GPA, TEST_GPA, 1);
-	before = reclaimable_slab_kib();
+	before = get_reclaimable_slab_kib();
 
 	start_failing();
 	r = __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr);
@@ -164,7 +146,7 @@ int main(int argc, char *argv[])
 	/* Nodes are freed by RCU, in its own time. */
 	signal(SIGALRM, fail_leak);
 	alarm(30);
-	while (reclaimable_slab_kib() > before + NOISE_KIB)
+	while (get_reclaimable_slab_kib() > before + NOISE_KIB)
 		sched_yield();
 	alarm(0);
 
