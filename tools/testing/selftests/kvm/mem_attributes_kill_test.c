@@ -5,14 +5,18 @@
  * for memory can be killed, in which case nothing was set.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <linux/sizes.h>
+#include <linux/userfaultfd.h>
 
 #include "kvm_util.h"
 #include "processor.h"
@@ -25,7 +29,11 @@
 /* More than KVM stores in one go, see XA_CHECK_SCHED. */
 #define TEST_NPAGES	10000ul
 
-/* Takes much longer to set than it takes a task to be killed. */
+/* A page that only userfaultfd can provide. */
+#define ABSENT_GPA	(2ul * SZ_4G)
+#define ABSENT_SLOT	11
+
+/* With an entry for each page, it takes far longer to set than to be killed. */
 #define ENDLESS_SIZE	(512ull * SZ_1G)
 
 /* What setting it has to allocate before it counts as being under way. */
@@ -41,9 +49,16 @@ FIXTURE(vm) {
 	struct kvm_vm *vm;
 };
 
+static void guest_read_absent(void)
+{
+	READ_ONCE(*(u64 *)ABSENT_GPA);
+	GUEST_DONE();
+}
+
 FIXTURE_SETUP(vm)
 {
-	self->vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &self->vcpu, NULL);
+	self->vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &self->vcpu,
+						 guest_read_absent);
 	/* Without guest_memfd, a page can be mapped only while it is shared. */
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT,
 				    TEST_NPAGES, 0);
@@ -79,27 +94,26 @@ static char task_state(pid_t pid)
 	r = fscanf(file, "%*d (%*[^)]) %c", &state);
 	TEST_ASSERT(r == 1, "Can't read %s", path);
 	fclose(file);
-	TEST_ASSERT(state != 'Z', "Task %d ended before it was killed", pid);
 	return state;
 }
 
-/*
- * All such tasks run on one CPU, as one that waits for a mutex spins for as long
- * as the mutex's owner is running.
- */
 static int set_endless_range(void *arg)
 {
 	struct kvm_vm *vm = arg;
-	cpu_set_t cpus;
-	u64 size;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus), "sched_setaffinity() failed");
+	vm_mem_set_private(vm, TEST_GPA, min_t(u64, ENDLESS_SIZE,
+					       (vm->max_gfn + 1) * PAGE_SIZE - TEST_GPA));
+	return 0;
+}
 
-	size = min_t(u64, ENDLESS_SIZE, (vm->max_gfn + 1) * PAGE_SIZE - TEST_GPA);
-	vm_mem_set_private(vm, TEST_GPA, size);
+/* Holds slots_lock until no vCPU is where it might still use the memslot. */
+static int delete_absent_slot(void *arg)
+{
+	struct kvm_vm *vm = arg;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	vm_set_user_memory_region(vm, ABSENT_SLOT, 0, ABSENT_GPA, 0, NULL);
 	return 0;
 }
 
@@ -107,7 +121,7 @@ static int set_endless_range(void *arg)
  * A task of its own to be killed alone, but with this task's memory, which is
  * what KVM demands of those who use a VM.
  */
-static pid_t start_setting(struct kvm_vm *vm)
+static pid_t start_task(int (*function)(void *), struct kvm_vm *vm)
 {
 	const size_t stack_size = SZ_64K;
 	char *stack;
@@ -117,7 +131,7 @@ static pid_t start_setting(struct kvm_vm *vm)
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(stack != MAP_FAILED, "mmap() of a stack failed");
 
-	pid = clone(set_endless_range, stack + stack_size,
+	pid = clone(function, stack + stack_size,
 		    CLONE_VM | CLONE_FILES | SIGCHLD, vm);
 	TEST_ASSERT(pid > 0, "clone() failed");
 	return pid;
@@ -160,36 +174,86 @@ TEST_F(vm, store_in_batches)
 TEST_F(vm, kill_while_setting)
 {
 	long before = get_reclaimable_slab_kib();
-	pid_t pid = start_setting(self->vm);
+	pid_t pid = start_task(set_endless_range, self->vm);
+	int status;
 
-	while (get_reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(pid))
+	/* It isn't endless for a kernel that stores ranges. */
+	while (get_reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(pid) != 'Z')
 		sched_yield();
 
-	kill_and_reap(pid);
-	TEST_ASSERT(!is_private(self->vcpu, 0), "A task that was killed has set attributes");
+	TEST_ASSERT(!kill(pid, SIGKILL), "kill() failed");
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	TEST_ASSERT(is_private(self->vcpu, 0) == !WIFSIGNALED(status),
+		    "Setting is neither done nor undone, the task's status is %#x", status);
 }
 
+static void *run_vcpu(void *vcpu)
+{
+	__vcpu_run(vcpu);
+	return NULL;
+}
+
+static int register_absent_page(void *hva)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { .start = (unsigned long)hva, .len = PAGE_SIZE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+
+	TEST_ASSERT(uffd >= 0, "userfaultfd() failed");
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API failed");
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER failed");
+	return uffd;
+}
+
+static void provide_absent_page(int uffd, void *hva)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (unsigned long)hva, .len = PAGE_SIZE },
+	};
+
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_ZEROPAGE, &zero), "UFFDIO_ZEROPAGE failed");
+	close(uffd);
+}
+
+/*
+ * slots_lock is held by who deletes a memslot, and waits for the vCPU that waits
+ * for a page of that memslot, and so for this test.
+ */
 TEST_F(vm, kill_while_waiting)
 {
-	long before = get_reclaimable_slab_kib();
-	pid_t first, second, waiter, holder;
+	pid_t holder, waiter;
+	struct uffd_msg msg;
+	pthread_t thread;
+	void *hva;
+	int uffd;
 
-	first = start_setting(self->vm);
-	while (get_reclaimable_slab_kib() < before + UNDERWAY_KIB && task_state(first))
-		sched_yield();
+	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, ABSENT_GPA, ABSENT_SLOT,
+				    1, 0);
+	virt_map(self->vm, ABSENT_GPA, ABSENT_GPA, 1);
+	hva = addr_gpa2hva(self->vm, ABSENT_GPA);
+	uffd = register_absent_page(hva);
 
-	/* Whichever got the lock, the other one has to wait for it. */
-	second = start_setting(self->vm);
-	while (task_state(first) != 'D' && task_state(second) != 'D')
+	TEST_ASSERT(!pthread_create(&thread, NULL, run_vcpu, self->vcpu),
+		    "pthread_create() failed");
+	TEST_ASSERT(read(uffd, &msg, sizeof(msg)) == sizeof(msg), "No fault on the absent page");
+
+	holder = start_task(delete_absent_slot, self->vm);
+	while (task_state(holder) != 'D')
 		sched_yield();
-	waiter = task_state(second) == 'D' ? second : first;
-	holder = waiter == second ? first : second;
+	waiter = start_task(set_endless_range, self->vm);
+	while (task_state(waiter) != 'D')
+		sched_yield();
 
 	kill_and_reap(waiter);
 	TEST_ASSERT(!waitpid(holder, NULL, WNOHANG),
 		    "The holder of slots_lock ended before the waiter was killed");
 
-	kill_and_reap(holder);
+	provide_absent_page(uffd, hva);
+	pthread_join(thread, NULL);
+	TEST_ASSERT(waitpid(holder, NULL, 0) == holder, "waitpid() failed");
 	TEST_ASSERT(!is_private(self->vcpu, 0), "A task that was killed has set attributes");
 }
 

@@ -3,8 +3,8 @@
  * KVM_SET_MEMORY_ATTRIBUTES that runs out of memory fails with ENOMEM, changes
  * no attribute and keeps none of the memory that it took.
  *
- * Slab allocations of this task are made to fail after a while, which takes
- * CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ * Slab allocations of this task are made to fail after a number of bytes, which
+ * takes CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -24,8 +24,11 @@
 #define TEST_SLOT	10
 
 /* Takes 9 MiB on a kernel that has an entry for every page. */
-#define TEST_SIZE	SZ_4G
+#define LARGE_SIZE	SZ_4G
 #define MEMORY_KIB	(8 * 1024)
+/* Less than a node of the radix tree, and many times what the path to a page takes. */
+#define STEP_BYTES	256
+#define MAX_BYTES	SZ_64K
 /* Well above what the rest of the system does to the slab meanwhile. */
 #define NOISE_KIB	(2 * 1024)
 
@@ -46,12 +49,6 @@ static const char * const knobs[][2] = {
 
 static char saved[ARRAY_SIZE(knobs)][32];
 static int make_it_fail;
-
-static void guest_read(void)
-{
-	READ_ONCE(*(u64 *)TEST_GPA);
-	GUEST_DONE();
-}
 
 static void write_file(const char *path, const char *value)
 {
@@ -75,13 +72,13 @@ static void read_file(const char *path, char *value, size_t size)
 	close(fd);
 }
 
-/* Let allocations of this task fail once it has allocated MEMORY_KIB. */
-static void start_failing(void)
+/* Let allocations of this task fail once it has allocated so much. */
+static void start_failing(unsigned int bytes)
 {
 	char path[64], space[16];
 	int i;
 
-	snprintf(space, sizeof(space), "%d", MEMORY_KIB * 1024);
+	snprintf(space, sizeof(space), "%u", bytes);
 	write_file(FAILSLAB "space", space);
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		snprintf(path, sizeof(path), FAILSLAB "%s", knobs[i][0]);
@@ -109,39 +106,66 @@ static void stop_failing(void)
 	}
 }
 
+static int set_private(struct kvm_vm *vm, u64 size, unsigned int bytes)
+{
+	struct kvm_memory_attributes attr = {
+		.address = TEST_GPA,
+		.size = size,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	int r;
+
+	start_failing(bytes);
+	r = __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr);
+	r = r ? errno : 0;
+	stop_failing();
+	TEST_ASSERT(!r || r == ENOMEM, "Wanted ENOMEM, got %d", r);
+	return r;
+}
+
+static void expect_private(struct kvm_vcpu *vcpu, bool wanted)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = TEST_GPA,
+		.size = PAGE_SIZE,
+	};
+	int r = __vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range);
+
+	TEST_ASSERT(!r || errno == EFAULT, "KVM_PRE_FAULT_MEMORY failed with errno %d", errno);
+	TEST_ASSERT(wanted == !!r, "The page is %s", r ? "private" : "shared");
+}
+
+/* Every allocation that a single page takes, failing one after the other. */
+static void fail_each(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+{
+	unsigned int bytes, nr_failed = 0;
+
+	for (bytes = 0; bytes < MAX_BYTES; bytes += STEP_BYTES) {
+		if (!set_private(vm, PAGE_SIZE, bytes))
+			break;
+		nr_failed++;
+		expect_private(vcpu, false);
+	}
+	TEST_ASSERT(bytes < MAX_BYTES, "No amount of memory is enough");
+	TEST_ASSERT(nr_failed, "Nothing was allocated");
+	expect_private(vcpu, true);
+	vm_mem_set_shared(vm, TEST_GPA, PAGE_SIZE);
+}
+
 static void fail_leak(int sig)
 {
 	TEST_FAIL("Memory that was taken by the ioctl isn't given back");
 }
 
-int main(int argc, char *argv[])
+/* A failure after much has been allocated, if that much is needed. */
+static void fail_late(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
 {
-	struct kvm_memory_attributes attr = {
-		.address = TEST_GPA,
-		.size = TEST_SIZE,
-		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
-	};
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
-	struct ucall uc;
-	long before;
-	int r;
+	long before = get_reclaimable_slab_kib();
 
-	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-	__TEST_REQUIRE(!access(FAILSLAB "space", W_OK),
-		       "needs CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS and debugfs");
-
-	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, guest_read);
-	/* Without guest_memfd, the guest can read the page only while shared. */
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, 1, 0);
-	virt_map(vm, TEST_GPA, TEST_GPA, 1);
-	before = get_reclaimable_slab_kib();
-
-	start_failing();
-	r = __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr);
-	r = r ? errno : 0;
-	stop_failing();
-	TEST_ASSERT(r == ENOMEM, "Wanted ENOMEM, got %d", r);
+	if (!set_private(vm, LARGE_SIZE, MEMORY_KIB * 1024)) {
+		expect_private(vcpu, true);
+		return;
+	}
 
 	/* Nodes are freed by RCU, in its own time. */
 	signal(SIGALRM, fail_leak);
@@ -149,11 +173,26 @@ int main(int argc, char *argv[])
 	while (get_reclaimable_slab_kib() > before + NOISE_KIB)
 		sched_yield();
 	alarm(0);
+	expect_private(vcpu, false);
+	vm_mem_set_private(vm, TEST_GPA, LARGE_SIZE);
+}
 
-	vcpu_run(vcpu);
-	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_DONE);
+int main(int argc, char *argv[])
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
 
-	vm_mem_set_private(vm, TEST_GPA, TEST_SIZE);
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+	__TEST_REQUIRE(!access(FAILSLAB "space", W_OK),
+		       "needs CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS and debugfs");
+
+	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, NULL);
+	/* Without guest_memfd, a page can be mapped only while it is shared. */
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, 1, 0);
+
+	fail_each(vm, vcpu);
+	fail_late(vm, vcpu);
 	kvm_vm_free(vm);
 	return 0;
 }

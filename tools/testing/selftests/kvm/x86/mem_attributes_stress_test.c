@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads convert random ranges while vCPUs touch the memory.  When they pause,
+ * each page must be what it was converted to last, and all that is shared be
+ * mapped by hugepages where it can be, and by none else.
+ *
+ * Pages hold their number and which half they are of.  Each thread has a part of
+ * memory to itself, for what is done last to a page to be known; the parts meet
+ * in the middle of a hugepage.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <linux/sizes.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "ucall_common.h"
+
+/* An arbitrary gpa that the library's own memslots don't use. */
+#define TEST_GPA	SZ_4G
+#define TEST_SLOT	10
+#define TEST_SIZE	(12 * SZ_2M)
+#define NPAGES		(TEST_SIZE / SZ_4K)
+#define NPAGES_2M	(SZ_2M / SZ_4K)
+
+#define NR_VCPUS	2
+#define NR_THREADS	2
+#define PART		(NPAGES / 2 - NPAGES_2M / 2)
+
+#define SHARED_TAG	0x5aull
+#define PRIVATE_TAG	0xa5ull
+#define TAGGED(tag, page)	((tag) << 56 | (page))
+
+static const struct vm_shape protected_vm_shape = {
+	.mode = VM_MODE_DEFAULT,
+	.type = KVM_X86_SW_PROTECTED_VM,
+};
+
+struct part {
+	struct kvm_vm *vm;
+	unsigned int first;
+	unsigned int end;
+	unsigned int seed;
+	int nr_conversions;
+};
+
+enum command { FILL_PRIVATE, TOUCH, REPORT };
+
+static enum command command;
+static bool paused;
+/* What a page is: found by the guest, and as it was converted by the threads. */
+static bool found_private[NPAGES];
+static bool is_private[NPAGES];
+
+static u64 *guest_page(unsigned int page)
+{
+	return (u64 *)(TEST_GPA + page * SZ_4K);
+}
+
+static bool guest_look(unsigned int page)
+{
+	u64 value = READ_ONCE(*guest_page(page));
+
+	if (value == TAGGED(PRIVATE_TAG, page))
+		return true;
+
+	GUEST_ASSERT_EQ(value, TAGGED(SHARED_TAG, page));
+	return false;
+}
+
+static void guest_main(u32 id)
+{
+	struct kvm_random_state random = new_kvm_random_state(id + 1);
+	unsigned int page;
+
+	for (;;) {
+		switch (READ_ONCE(command)) {
+		case FILL_PRIVATE:
+			for (page = id; page < NPAGES; page += NR_VCPUS)
+				WRITE_ONCE(*guest_page(page), TAGGED(PRIVATE_TAG, page));
+			break;
+		case TOUCH:
+			while (!READ_ONCE(paused))
+				guest_look(kvm_random_u32(&random) % NPAGES);
+			break;
+		case REPORT:
+			for (page = id; page < NPAGES; page += NR_VCPUS)
+				WRITE_ONCE(found_private[page], guest_look(page));
+			break;
+		}
+		GUEST_SYNC(0);
+	}
+}
+
+static void *run_vcpu(void *vcpu)
+{
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_SYNC:
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+	default:
+		TEST_FAIL("Unknown ucall %lu", uc.cmd);
+	}
+	return NULL;
+}
+
+static void *convert(void *arg)
+{
+	struct part *part = arg;
+	int i;
+
+	for (i = 0; i < part->nr_conversions; i++) {
+		unsigned int max = 1u << (rand_r(&part->seed) % 12);
+		unsigned int first = part->first + rand_r(&part->seed) % (part->end - part->first);
+		unsigned int end = min(first + 1 + rand_r(&part->seed) % max, part->end);
+		bool private = rand_r(&part->seed) & 1;
+
+		vm_set_memory_attributes(part->vm, TEST_GPA + first * SZ_4K,
+					 (u64)(end - first) * SZ_4K,
+					 private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+		memset(&is_private[first], private, end - first);
+	}
+	return NULL;
+}
+
+static void run_guests(struct kvm_vm *vm, struct kvm_vcpu **vcpus, enum command what,
+		       struct part *parts)
+{
+	pthread_t guests[NR_VCPUS], threads[NR_THREADS];
+	int i;
+
+	command = what;
+	sync_global_to_guest(vm, command);
+	paused = false;
+	sync_global_to_guest(vm, paused);
+
+	for (i = 0; i < NR_VCPUS; i++)
+		kvm_pthread_create(&guests[i], NULL, run_vcpu, vcpus[i]);
+	for (i = 0; parts && i < NR_THREADS; i++)
+		kvm_pthread_create(&threads[i], NULL, convert, &parts[i]);
+	for (i = 0; parts && i < NR_THREADS; i++)
+		pthread_join(threads[i], NULL);
+
+	paused = true;
+	sync_global_to_guest(vm, paused);
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_join(guests[i], NULL);
+}
+
+/* Hugepages of which all pages are shared; private ones are always small. */
+static unsigned int nr_shared_2m(void)
+{
+	unsigned int page, nr = 0;
+
+	for (page = 0; page < NPAGES; page += NPAGES_2M)
+		nr += !memchr(&is_private[page], true, NPAGES_2M);
+	return nr;
+}
+
+/* Mappings go with their memslot. */
+static void remap(struct kvm_vm *vm)
+{
+	struct kvm_userspace_memory_region2 *region = &memslot2region(vm, TEST_SLOT)->region;
+	u64 size = region->memory_size;
+
+	region->memory_size = 0;
+	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION2, region);
+	region->memory_size = size;
+	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION2, region);
+}
+
+static void check_all(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
+{
+	u64 before, after;
+	unsigned int page;
+
+	remap(vm);
+	before = vm_get_stat(vm, pages_2m);
+	run_guests(vm, vcpus, REPORT, NULL);
+	after = vm_get_stat(vm, pages_2m);
+	sync_global_from_guest(vm, found_private);
+
+	for (page = 0; page < NPAGES; page++)
+		TEST_ASSERT(found_private[page] == is_private[page], "Page %u is %s", page,
+			    found_private[page] ? "private" : "shared");
+	TEST_ASSERT(after - before == nr_shared_2m(),
+		    "%lu hugepages are mapped, %u are possible", after - before, nr_shared_2m());
+}
+
+int main(int argc, char *argv[])
+{
+	struct part parts[NR_THREADS] = {
+		{ .first = 0, .end = PART },
+		{ .first = PART, .end = NPAGES },
+	};
+	int opt, i, round, nr_rounds = 30, nr_conversions = 300;
+	struct kvm_vcpu *vcpus[NR_VCPUS];
+	unsigned int seed = time(NULL), page;
+	unsigned int nr_hugepages = 0;
+	struct kvm_vm *vm;
+
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+	TEST_REQUIRE(kvm_is_tdp_enabled());
+
+	while ((opt = getopt(argc, argv, "c:r:s:")) != -1) {
+		switch (opt) {
+		case 'c':
+			nr_conversions = atoi_positive("Conversions", optarg);
+			break;
+		case 'r':
+			nr_rounds = atoi_positive("Rounds", optarg);
+			break;
+		case 's':
+			seed = strtoul(optarg, NULL, 0);
+			break;
+		default:
+			fprintf(stderr, "usage: %s [-r rounds] [-c conversions] [-s seed]\n",
+				argv[0]);
+			return KSFT_FAIL;
+		}
+	}
+	pr_info("%d rounds of %d conversions, again with -s %u\n", nr_rounds, nr_conversions, seed);
+
+	vm = __vm_create_with_vcpus(protected_vm_shape, NR_VCPUS, 0, guest_main, vcpus);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS_HUGETLB_2MB, TEST_GPA, TEST_SLOT,
+				    NPAGES, KVM_MEM_GUEST_MEMFD);
+	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);
+	for (i = 0; i < NR_VCPUS; i++)
+		vcpu_args_set(vcpus[i], 1, i);
+
+	for (page = 0; page < NPAGES; page++)
+		*(u64 *)(addr_gpa2hva(vm, TEST_GPA) + page * SZ_4K) = TAGGED(SHARED_TAG, page);
+	vm_mem_set_private(vm, TEST_GPA, TEST_SIZE);
+	run_guests(vm, vcpus, FILL_PRIVATE, NULL);
+	vm_mem_set_shared(vm, TEST_GPA, TEST_SIZE);
+	check_all(vm, vcpus);
+
+	for (round = 0; round < nr_rounds; round++) {
+		for (i = 0; i < NR_THREADS; i++) {
+			parts[i].vm = vm;
+			parts[i].seed = seed++;
+			/* Few of them leave more hugepages than many. */
+			parts[i].nr_conversions = round % 2 ? 3 : nr_conversions;
+		}
+		run_guests(vm, vcpus, TOUCH, parts);
+		check_all(vm, vcpus);
+		nr_hugepages += nr_shared_2m();
+	}
+	TEST_ASSERT(nr_hugepages, "No round has left any hugepage, take fewer conversions");
+
+	kvm_vm_free(vm);
+	return 0;
+}

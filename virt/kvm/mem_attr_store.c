@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A range-compressed map from gfn to attribute bits.
+ *
+ * The form of the xarray, which holds whenever no update is under way:
+ *
+ * - The xarray is empty until the first update that sets a bit.
+ *
+ * - After that, a node has a value in each of its slots or a node below it,
+ *   never NULL: bits of 0 are stored like any others.  What is beyond the
+ *   largest index of the tree has bits of 0.  The tree is as high as the highest
+ *   gfn needs that ever had a bit set, and never shrinks.
+ *
+ * - A node other than the root never has the same value in all its slots, the
+ *   slot above it has that value instead.  So equal contents in trees of the
+ *   same height are equal trees, and a block of gfns whose size and alignment
+ *   are those of a slot and which have the same bits is one entry or a part of
+ *   one.
+ *
+ * An entry's order is therefore always a multiple of XA_CHUNK_SHIFT and there
+ * are no sibling slots.  That is what makes the update's phases simple: an entry
+ * that reaches across a boundary of the update is split by a single node for
+ * each level, and from then on every store is to a slot that exists.  Stores
+ * must never be smaller than the entry which they hit, xarrays would lose the
+ * rest of it silently.
+ *
+ * Readers that hold the RCU lock find a gfn's old bits or its new ones at each
+ * moment, and an entry's order is the shift of the node that it was read from,
+ * which is constant.  A node that is replaced by a value has had that value in
+ * all slots.
+ *
+ * Writers exclude each other by a lock of the caller's.  The lock of the xarray
+ * is held for a number of slots that is bounded by constants.
+ */
+#include <linux/align.h>
+#include <linux/bitops.h>
+#include <linux/bug.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/sched.h>
+
+#include "mem_attr_store.h"
+
+/* How much the order of entries grows from one level of the tree to the next. */
+#define LEVEL_ORDER	XA_CHUNK_SHIFT
+
+static unsigned long order_size(unsigned int order)
+{
+	return 1UL << order;
+}
+
+/* The gfn after the aligned block of that order around @gfn. */
+static unsigned long block_end(unsigned long gfn, unsigned int order)
+{
+	return ALIGN_DOWN(gfn, order_size(order)) + order_size(order);
+}
+
+/*
+ * The entry at @gfn and its order.  False if @gfn is beyond the tree: then there
+ * is no entry, but the largest block that has none and the bits of all of it.
+ */
+static bool load_entry(struct xarray *xa, unsigned long gfn,
+		       unsigned long *bits, unsigned int *order)
+{
+	XA_STATE(xas, xa, gfn);
+	void *entry;
+	bool found;
+
+	rcu_read_lock();
+	do {
+		entry = xas_load(&xas);
+	} while (xas_retry(&xas, entry));
+
+	found = !xas_not_node(xas.xa_node);
+	if (found) {
+		*bits = xa_to_value(entry);
+		*order = xas.xa_node->shift;
+	} else {
+		*bits = 0;
+		*order = xa_empty(xa) ? MEM_ATTR_STORE_GFN_BITS : __fls(gfn);
+	}
+	rcu_read_unlock();
+
+	return found;
+}
+
+static bool is_in_tree(struct xarray *xa, unsigned long gfn)
+{
+	unsigned long bits;
+	unsigned int order;
+
+	return load_entry(xa, gfn, &bits, &order);
+}
+
+/* The order of all that the tree spans, i.e. of a root's slot and one level. */
+static unsigned int tree_span(struct xarray *xa)
+{
+	unsigned int span = 0;
+
+	while (is_in_tree(xa, order_size(span)))
+		span += LEVEL_ORDER;
+	return span;
+}
+
+/* What a tree must span to have the gfns up to @end, exclusive. */
+static unsigned int span_for(unsigned long end)
+{
+	return roundup(fls_long(end - 1) ?: 1, LEVEL_ORDER);
+}
+
+/*
+ * Store a value in a slot that exists, which may be one that has a node below.
+ * Not the root itself: there's no slot above it.
+ */
+static void store_value(struct xarray *xa, unsigned long gfn,
+			unsigned int order, unsigned long bits)
+{
+	XA_STATE_ORDER(xas, xa, gfn, order);
+
+	xas_lock(&xas);
+	xas_store(&xas, xa_mk_value(bits));
+	xas_unlock(&xas);
+
+	WARN_ON_ONCE(xas_error(&xas));
+}
+
+/*
+ * Make a tree of that span, with bits of 0 in all slots of its root.  If there
+ * is a tree, which then has to be one level lower, it becomes the first slot.
+ */
+static int add_root(struct xarray *xa, unsigned int span, bool empty, gfp_t gfp)
+{
+	const unsigned int order = span - LEVEL_ORDER;
+	unsigned long slot;
+	XA_STATE_ORDER(xas, xa, order_size(order), order);
+
+	do {
+		xas_lock(&xas);
+		/* This one makes the node, the others then have their slots. */
+		xas_store(&xas, xa_mk_value(0));
+		for (slot = empty ? 0 : 2; !xas_error(&xas) && slot < XA_CHUNK_SIZE; slot++) {
+			xas_set_order(&xas, slot << order, order);
+			xas_store(&xas, xa_mk_value(0));
+		}
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, gfp));
+
+	return xas_error(&xas);
+}
+
+/* Undo add_root().  The xarray drops a root of which only the first slot is left. */
+static void remove_root(struct xarray *xa, unsigned int span, bool empty)
+{
+	const unsigned int order = span - LEVEL_ORDER;
+	unsigned long slot;
+	XA_STATE(xas, xa, 0);
+
+	xas_lock(&xas);
+	for (slot = XA_CHUNK_SIZE - 1; slot; slot--) {
+		xas_set_order(&xas, slot << order, order);
+		xas_store(&xas, NULL);
+	}
+	if (empty) {
+		/* A root of single gfns is gone by now, its entry is the head. */
+		xas_set_order(&xas, 0, order);
+		xas_store(&xas, NULL);
+	}
+	xas_unlock(&xas);
+}
+
+/* Let the tree span @end - 1.  On failure, it may be higher than it was. */
+static int grow(struct xarray *xa, unsigned long end, unsigned int span, gfp_t gfp)
+{
+	unsigned int wanted = span_for(end);
+	int r;
+
+	if (!span)
+		return add_root(xa, wanted, true, gfp);
+
+	while (span < wanted) {
+		span += LEVEL_ORDER;
+		r = add_root(xa, span, false, gfp);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static void shrink(struct xarray *xa, unsigned int to)
+{
+	unsigned int span = tree_span(xa);
+
+	if (!to && span) {
+		remove_root(xa, span, true);
+		return;
+	}
+
+	for (; span > to; span -= LEVEL_ORDER)
+		remove_root(xa, span, false);
+}
+
+/* Replace an entry by a node of entries that are one level lower. */
+static int split_entry(struct xarray *xa, unsigned long gfn, unsigned int order,
+		       unsigned long bits, gfp_t gfp)
+{
+	const unsigned int new_order = order - LEVEL_ORDER;
+	void *entry = xa_mk_value(bits);
+	XA_STATE_ORDER(xas, xa, gfn, new_order);
+
+	xas_split_alloc(&xas, entry, order, gfp);
+	if (xas_error(&xas))
+		return xas_error(&xas);
+
+	xas_lock(&xas);
+	xas_split(&xas, entry, order);
+	xas_unlock(&xas);
+
+	return 0;
+}
+
+/* Split what it takes for an entry to start at @gfn. */
+static int split_at(struct xarray *xa, unsigned long gfn, gfp_t gfp)
+{
+	unsigned long bits;
+	unsigned int order;
+	int r;
+
+	while (load_entry(xa, gfn, &bits, &order) &&
+	       !IS_ALIGNED(gfn, order_size(order))) {
+		r = split_entry(xa, gfn, order, bits, gfp);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Replace the node whose entries make up the block of that order around @gfn by
+ * a single entry, if they have the same bits and none has a node below.
+ */
+static bool merge_block(struct xarray *xa, unsigned long gfn, unsigned int order)
+{
+	const unsigned long first = ALIGN_DOWN(gfn, order_size(order));
+	const unsigned long last = first + order_size(order) - 1;
+	struct xa_node *node;
+	void *value, *entry;
+	XA_STATE(xas, xa, first);
+
+	xas_lock(&xas);
+	value = xas_load(&xas);
+	node = xas.xa_node;
+	if (node->shift + LEVEL_ORDER != order)
+		goto out_differ;
+
+	xas_for_each(&xas, entry, last) {
+		if (entry != value || xas.xa_node != node)
+			goto out_differ;
+	}
+
+	xas_set_order(&xas, first, order);
+	xas_store(&xas, value);
+	xas_unlock(&xas);
+	return true;
+
+out_differ:
+	xas_unlock(&xas);
+	return false;
+}
+
+/* Merge what can be, from the entry at @gfn up to the slots of the root. */
+static void merge_up(struct xarray *xa, unsigned long gfn, unsigned int span)
+{
+	unsigned long bits;
+	unsigned int order;
+
+	do {
+		if (!load_entry(xa, gfn, &bits, &order))
+			return;
+		order += LEVEL_ORDER;
+	} while (order < span && merge_block(xa, gfn, order));
+}
+
+/**
+ * mem_attr_store_init() - Make an empty store
+ * @xa: the xarray to keep it in, which isn't initialised
+ *
+ * The store's memory is charged to the memory control group of the task that
+ * causes it to be allocated.
+ *
+ * Context: Any.
+ */
+void mem_attr_store_init(struct xarray *xa)
+{
+	xa_init_flags(xa, XA_FLAGS_ACCOUNT);
+}
+
+/**
+ * mem_attr_store_destroy() - Free all memory of a store
+ * @xa: the store, which has neither readers nor a writer any more
+ *
+ * Frees in pieces, as xa_destroy() has interrupts disabled for as long as it
+ * takes to free all of the nodes.
+ *
+ * Context: May sleep.
+ */
+void mem_attr_store_destroy(struct xarray *xa)
+{
+	const unsigned int piece = 2 * LEVEL_ORDER;
+	const unsigned int span = tree_span(xa);
+	unsigned long gfn, next, bits;
+	unsigned int order;
+
+	for (gfn = 0; piece < span && gfn < order_size(span); gfn = next) {
+		load_entry(xa, gfn, &bits, &order);
+		order = max(order, piece);
+		next = block_end(gfn, order);
+
+		/* One node and those right below it, or one of values alone. */
+		for (; order < span && IS_ALIGNED(next, order_size(order)); order += LEVEL_ORDER)
+			store_value(xa, gfn, order, 0);
+		cond_resched();
+	}
+	xa_destroy(xa);
+}
+
+/**
+ * mem_attr_store_lookup() - The bits of a gfn, and of how many around it
+ * @xa: the store
+ * @gfn: the gfn, less than MEM_ATTR_STORE_END
+ * @order: set so that all gfns of the aligned block of 2^@order gfns around @gfn
+ *	   have the same bits; multiple of XA_CHUNK_SHIFT for what was ever set
+ *
+ * Bits and order are from the same entry, i.e. belong to each other also if
+ * there is a writer.  If there's none, then there is no larger block of an order
+ * that is a multiple of XA_CHUNK_SHIFT.
+ *
+ * Context: Any, takes the RCU lock.
+ * Return: The bits.
+ */
+unsigned long mem_attr_store_lookup(struct xarray *xa, unsigned long gfn,
+				    unsigned int *order)
+{
+	unsigned long bits;
+
+	load_entry(xa, gfn, &bits, order);
+	return bits;
+}
+
+/**
+ * mem_attr_store_run() - The run of equal bits from a gfn on
+ * @xa: the store
+ * @start: the gfn, less than @end
+ * @end: where to end at the latest, exclusive, up to MEM_ATTR_STORE_END
+ * @run: the run, from @start on
+ *
+ * As entries are as large as can be, a run is made of 2 * XA_CHUNK_SIZE of them
+ * for each level of the tree at most, and some more during an update.
+ *
+ * Context: Any, takes the RCU lock.  If there is a writer, then the gfns of the
+ *	    run had these bits at some time each, but not at the same time.
+ */
+void mem_attr_store_run(struct xarray *xa, unsigned long start,
+			unsigned long end, struct mem_attr_run *run)
+{
+	unsigned long bits;
+	unsigned int order;
+
+	load_entry(xa, start, &run->bits, &order);
+	run->start = start;
+	run->end = block_end(start, order);
+
+	while (run->end < end) {
+		load_entry(xa, run->end, &bits, &order);
+		if (bits != run->bits)
+			return;
+		run->end = block_end(run->end, order);
+	}
+	run->end = end;
+}
+
+/**
+ * mem_attr_store_uniform() - Do all gfns of a range have the same bits?
+ * @xa: the store
+ * @start: the first gfn, less than @end
+ * @end: the gfn after the last, up to MEM_ATTR_STORE_END
+ *
+ * Context: Any, takes the RCU lock.  If there is a writer, see
+ *	    mem_attr_store_run().
+ * Return: Whether they have.
+ */
+bool mem_attr_store_uniform(struct xarray *xa, unsigned long start,
+			    unsigned long end)
+{
+	struct mem_attr_run run;
+
+	mem_attr_store_run(xa, start, end, &run);
+	return run.end == end;
+}
+
+/**
+ * mem_attr_store_reserve() - Prepare for an update, so that it can't fail
+ * @update: what is to change, see there
+ * @gfp: how to allocate; memory is charged in any case
+ *
+ * Allocates two nodes for each level of the tree at most.  No bits change.
+ * Unless this fails, mem_attr_store_commit() or mem_attr_store_cancel() has to
+ * follow, and the store must have no other writer until then.
+ *
+ * Context: Excluded from other writers by the caller.  May sleep if @gfp allows.
+ * Return: 0, or -ENOMEM if there's no memory, then nothing has changed; -EINVAL
+ *	   for an @update that isn't one, which is a bug of the caller.
+ */
+int mem_attr_store_reserve(struct mem_attr_update *update, gfp_t gfp)
+{
+	struct xarray *xa = update->xa;
+	int r = 0;
+
+	if (WARN_ON_ONCE(update->start >= update->end ||
+			 update->end > MEM_ATTR_STORE_END ||
+			 update->mask & ~MEM_ATTR_STORE_BITS ||
+			 update->bits & ~update->mask))
+		return -EINVAL;
+
+	update->span = tree_span(xa);
+	/* Beyond the tree, there is nothing to clear. */
+	if (update->bits)
+		r = grow(xa, update->end, update->span, gfp);
+	if (!r)
+		r = split_at(xa, update->start, gfp);
+	if (!r)
+		r = split_at(xa, update->end, gfp);
+	if (r)
+		mem_attr_store_cancel(update);
+	return r;
+}
+
+/**
+ * mem_attr_store_commit() - Carry an update out
+ * @update: what mem_attr_store_reserve() has prepared
+ *
+ * Costs what the entries cost that are there to begin with, not the gfns.
+ * Readers see gfn by gfn change while it is under way.
+ *
+ * Context: Excluded from other writers since mem_attr_store_reserve().  May
+ *	    sleep.
+ */
+void mem_attr_store_commit(struct mem_attr_update *update)
+{
+	const unsigned int span = tree_span(update->xa);
+	struct xarray *xa = update->xa;
+	unsigned long gfn, next;
+	unsigned long old, new;
+	unsigned int order;
+
+	for (gfn = update->start; gfn < update->end; gfn = next) {
+		if (!load_entry(xa, gfn, &old, &order))
+			break;
+
+		next = block_end(gfn, order);
+		new = (old & ~update->mask) | update->bits;
+		if (new != old)
+			store_value(xa, gfn, order, new);
+
+		/* That was the last entry of a node. */
+		if (IS_ALIGNED(next, order_size(order + LEVEL_ORDER)))
+			merge_up(xa, gfn, span);
+		cond_resched();
+	}
+
+	/* A node that the update ends in, and one that was the root before. */
+	merge_up(xa, update->end - 1, span);
+	if (span != update->span)
+		merge_up(xa, 0, span);
+}
+
+/**
+ * mem_attr_store_cancel() - Give an update up
+ * @update: what mem_attr_store_reserve() has prepared
+ *
+ * Gives back all memory that the update has reserved.
+ *
+ * Context: Excluded from other writers since mem_attr_store_reserve().
+ */
+void mem_attr_store_cancel(struct mem_attr_update *update)
+{
+	/* What was the root must not become a value, the tree is to be as it was. */
+	merge_up(update->xa, update->start, update->span);
+	merge_up(update->xa, update->end, update->span);
+	shrink(update->xa, update->span);
+}

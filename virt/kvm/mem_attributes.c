@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The attributes of a VM's memory: what userspace says of each gfn, and what KVM
+ * has to remember of it.  Either writes its own bits alone.
+ *
+ * They are set in the order
+ *
+ *	reserve		memory for the store
+ *	prepare		the architecture, the last that can fail
+ *	invalidate	zap what the old attributes allowed to be mapped; from
+ *			here on, vCPUs that fault on the range retry
+ *	commit		store the new attributes
+ *	end		vCPUs map by the new attributes
+ *
+ * and kvm->slots_lock is held all the time.  What has the wanted attributes
+ * already takes no part in it.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <linux/kvm_host.h>
+#include <linux/sched/signal.h>
+#include <trace/events/kvm.h>
+
+#include "kvm_mm.h"
+#include "mem_attr_store.h"
+#include "mem_attributes.h"
+
+/**
+ * kvm_init_mem_attributes() - Let a VM have memory attributes
+ * @kvm: the VM, which is being created
+ *
+ * Context: Any.
+ */
+void kvm_init_mem_attributes(struct kvm *kvm)
+{
+	mem_attr_store_init(&kvm->mem_attr_array);
+}
+
+/**
+ * kvm_destroy_mem_attributes() - Free the memory that a VM's attributes take
+ * @kvm: the VM, which nobody else uses any more
+ *
+ * Context: May sleep.
+ */
+void kvm_destroy_mem_attributes(struct kvm *kvm)
+{
+	mem_attr_store_destroy(&kvm->mem_attr_array);
+}
+
+/**
+ * kvm_supported_mem_attributes() - The attributes that memory can have
+ * @kvm: the VM, or NULL to ask for what any VM can have
+ *
+ * Context: Any.
+ * Return: A mask of KVM_MEMORY_ATTRIBUTE_*.
+ */
+u64 kvm_supported_mem_attributes(struct kvm *kvm)
+{
+	if (!kvm || kvm_arch_has_private_mem(kvm))
+		return KVM_MEMORY_ATTRIBUTE_PRIVATE;
+
+	return 0;
+}
+
+/**
+ * kvm_range_has_memory_attributes() - Do all gfns have these attributes?
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last, greater than @start
+ * @mask: the attributes that count, as far as the VM supports them
+ * @attrs: what they should be
+ *
+ * The time it takes is that for the runs of gfns with equal attributes up to the
+ * first gfn that hasn't @attrs.
+ *
+ * Context: Any.  Unless kvm->slots_lock is held, attributes may change any time.
+ * Return: Whether all have them; false if @attrs isn't a subset of @mask.
+ */
+bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
+				     unsigned long mask, unsigned long attrs)
+{
+	struct mem_attr_run run = { .end = start };
+
+	mask &= kvm_supported_mem_attributes(kvm);
+	if (attrs & ~mask)
+		return false;
+
+	while (run.end < end) {
+		mem_attr_store_run(&kvm->mem_attr_array, run.end, end, &run);
+		if ((run.bits & mask) != attrs)
+			return false;
+	}
+	return true;
+}
+
+/**
+ * kvm_mem_attributes_uniform() - Do all gfns have the same attributes?
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last, greater than @start
+ *
+ * All attributes count, i.e. also those that are KVM's own.
+ *
+ * Context: Any.  Unless kvm->slots_lock is held, attributes may change any time,
+ *	    but with kvm->mmu_lock and no invalidation of the range in progress.
+ * Return: Whether they have.
+ */
+bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	return mem_attr_store_uniform(&kvm->mem_attr_array, start, end);
+}
+
+/*
+ * Gfns that have the wanted attributes take no part in an update, unless they
+ * are being converted, when userspace's word is news in any case.
+ */
+static bool is_change(const struct mem_attr_update *update, unsigned long bits)
+{
+	if ((bits & update->mask) != update->bits)
+		return true;
+
+	return update->mask == KVM_MEM_ATTR_USER_MASK && bits & KVM_MEM_ATTR_CONVERTING;
+}
+
+/* The next run of what the update is for.  Starts with run->end = update->start. */
+static bool next_run(const struct mem_attr_update *update, struct mem_attr_run *run)
+{
+	if (run->end >= update->end)
+		return false;
+
+	mem_attr_store_run(update->xa, run->end, update->end, run);
+	return true;
+}
+
+/*
+ * Limit the update to the range from the first gfn that it changes to the last.
+ * Returns 0 if there is none, 1 if there are some, -EINTR on a fatal signal, as
+ * the runs can be as many as the VM's memory has pages.
+ */
+static int trim_to_changes(struct mem_attr_update *update)
+{
+	struct mem_attr_run run = { .end = update->start };
+	unsigned long start = 0, end = 0;
+
+	while (next_run(update, &run)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		if (!is_change(update, run.bits))
+			continue;
+		if (!end)
+			start = run.start;
+		end = run.end;
+	}
+	if (!end)
+		return 0;
+
+	update->start = start;
+	update->end = end;
+	return 1;
+}
+
+/*
+ * Ask the architecture whether attributes of [@start, @end) may change, which all
+ * are different from what they are to become, or being converted.
+ *
+ * It may sleep and fail, and must do nothing that undo_range() can't undo: e.g.
+ * look whether pages are pinned, allocate, split page tables.  The gfns are still
+ * mapped and in use.
+ */
+VISIBLE_IF_KUNIT int kvm_prepare_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
+						unsigned long mask, unsigned long attrs)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_prepare_mem_attr_range, kvm, start, end, mask, attrs);
+
+#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE
+	return kvm_arch_prepare_mem_attributes(kvm, start, end, mask, attrs);
+#else
+	return 0;
+#endif
+}
+
+VISIBLE_IF_KUNIT void kvm_undo_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
+					      unsigned long mask, unsigned long attrs)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_undo_mem_attr_range, kvm, start, end, mask, attrs);
+
+#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE
+	kvm_arch_undo_mem_attributes(kvm, start, end, mask, attrs);
+#endif
+}
+
+/* Undo what was prepared below @end, in the order in which it was done. */
+static void undo_update(struct kvm *kvm, const struct mem_attr_update *update, gfn_t end)
+{
+	struct mem_attr_run run = { .end = update->start };
+
+	while (next_run(update, &run) && run.start < end) {
+		if (is_change(update, run.bits))
+			kvm_undo_mem_attr_range(kvm, run.start, run.end,
+						update->mask, update->bits);
+		cond_resched();
+	}
+}
+
+static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
+{
+	struct mem_attr_run run = { .end = update->start };
+	int r;
+
+	while (next_run(update, &run)) {
+		cond_resched();
+		if (!is_change(update, run.bits))
+			continue;
+
+		r = -EINTR;
+		if (!fatal_signal_pending(current))
+			r = kvm_prepare_mem_attr_range(kvm, run.start, run.end,
+						       update->mask, update->bits);
+		if (r) {
+			undo_update(kvm, update, run.start);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/*
+ * What an update does to the MMU.  @start and @end are those of the invalidation
+ * in progress, which covers all SPTEs that the update can zap.
+ */
+struct zap {
+	struct kvm *kvm;
+	gfn_t start;
+	gfn_t end;
+	bool flush;
+};
+
+static void flush_zapped(struct zap *zap)
+{
+	if (zap->flush)
+		kvm_flush_remote_tlbs_range(zap->kvm, zap->start, zap->end - zap->start);
+	zap->flush = false;
+}
+
+/*
+ * The half of memory that must not stay mapped.  What KVM's own attributes mean
+ * for that isn't known here, so neither does if they change.
+ */
+static enum kvm_gfn_range_filter stale_half(const struct mem_attr_update *update)
+{
+	if (update->mask != KVM_MEM_ATTR_USER_MASK)
+		return KVM_FILTER_SHARED | KVM_FILTER_PRIVATE;
+
+	if (update->bits & KVM_MEMORY_ATTRIBUTE_PRIVATE)
+		return KVM_FILTER_SHARED;
+
+	return KVM_FILTER_PRIVATE;
+}
+
+static void zap_run(struct zap *zap, const struct mem_attr_run *run,
+		    enum kvm_gfn_range_filter filter)
+{
+	struct kvm_gfn_range range = {
+		.attr_filter = filter,
+		.may_block = true,
+	};
+	struct kvm_memslot_iter iter;
+	struct kvm_memslots *slots;
+	int i;
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(zap->kvm); i++) {
+		slots = __kvm_memslots(zap->kvm, i);
+
+		kvm_for_each_memslot_in_gfn_range(&iter, slots, run->start, run->end) {
+			range.slot = iter.slot;
+			range.start = max(run->start, range.slot->base_gfn);
+			range.end = min(run->end, range.slot->base_gfn + range.slot->npages);
+			if (range.start < range.end)
+				zap->flush |= kvm_unmap_gfn_range(zap->kvm, &range);
+		}
+	}
+}
+
+/*
+ * Let go of mmu_lock if somebody wants it, or the CPU.  TLBs must not have what
+ * the page tables have lost by then, mmu_notifiers wouldn't flush it again.
+ */
+static void mmu_lock_break(struct zap *zap)
+{
+	struct kvm *kvm = zap->kvm;
+
+	if (!need_resched() && !KVM_MMU_LOCK_NEEDBREAK(kvm))
+		return;
+
+	flush_zapped(zap);
+	KVM_MMU_UNLOCK(kvm);
+	cond_resched();
+	KVM_MMU_LOCK(kvm);
+}
+
+/*
+ * Add the update to the invalidation in progress, and zap what it changes.  What
+ * wasn't reached yet when mmu_lock is let go of may be used up to then, but not
+ * be mapped anew.
+ */
+static void begin_invalidation(struct kvm *kvm, const struct mem_attr_update *update)
+{
+	struct mem_attr_run run = { .end = update->start };
+	struct zap zap = {
+		.kvm = kvm,
+		.start = update->start,
+		.end = update->end,
+	};
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	kvm_arch_widen_mem_attributes(kvm, &zap.start, &zap.end);
+
+	KVM_MMU_LOCK(kvm);
+	kvm_mmu_invalidate_start(kvm);
+	kvm_mmu_invalidate_range_add(kvm, zap.start, zap.end);
+
+	while (next_run(update, &run)) {
+		if (is_change(update, run.bits))
+			zap_run(&zap, &run, stale_half(update));
+		mmu_lock_break(&zap);
+	}
+
+	flush_zapped(&zap);
+	KVM_MMU_UNLOCK(kvm);
+}
+
+static void end_invalidation(struct kvm *kvm)
+{
+	KVM_MMU_LOCK(kvm);
+	kvm_mmu_invalidate_end(kvm);
+	KVM_MMU_UNLOCK(kvm);
+}
+
+static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *update)
+{
+	int r;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	r = trim_to_changes(update);
+	if (r <= 0)
+		return r;
+
+	/*
+	 * At the limit of its memory cgroup, the VMM gets an error that it can
+	 * handle and doesn't get killed.
+	 */
+	r = mem_attr_store_reserve(update, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL |
+					   __GFP_NOWARN);
+	if (r)
+		return r;
+
+	r = prepare_update(kvm, update);
+	if (r) {
+		mem_attr_store_cancel(update);
+		return r;
+	}
+
+	begin_invalidation(kvm, update);
+	mem_attr_store_commit(update);
+	end_invalidation(kvm);
+	return 0;
+}
+
+/* Set the attributes in @mask, which must be @owner's, for [@start, @end). */
+static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner,
+			      unsigned long mask, unsigned long attrs)
+{
+	struct mem_attr_update update = {
+		.xa = &kvm->mem_attr_array,
+		.start = start,
+		.end = end,
+		.mask = mask,
+		.bits = attrs,
+	};
+	int r;
+
+	if (WARN_ON_ONCE(!mask || mask & ~owner || attrs & ~mask))
+		return -EINVAL;
+
+	trace_kvm_vm_set_mem_attributes(start, end, attrs);
+
+	if (mutex_lock_killable(&kvm->slots_lock))
+		return -EINTR;
+
+	r = set_mem_attributes_locked(kvm, &update);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/**
+ * kvm_set_internal_mem_attributes() - Set attributes that are KVM's own
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last, greater than @start
+ * @mask: the attributes to change, of KVM_MEM_ATTR_INTERNAL_MASK
+ * @attrs: what they are to become, a subset of @mask
+ *
+ * For use by all of KVM.  Userspace's attributes stay as they are: there's no
+ * function to set those but for the ioctl.
+ *
+ * If the range is of a guest's choice, then the caller has to bound it, and to
+ * check that memslots cover it.
+ *
+ * Context: Takes kvm->slots_lock, may sleep.  kvm->srcu must not be held, whoever
+ *	    has slots_lock may be waiting for its readers.
+ * Return: 0, or else nothing has changed:
+ *	   -EINVAL if there can't be memory in a part of the range, or for bits
+ *	   that aren't KVM's, which is a bug of the caller,
+ *	   -ENOMEM without memory for the store, memory cgroup's limit included,
+ *	   -EINTR on a fatal signal,
+ *	   what kvm_arch_prepare_mem_attributes() returns.
+ */
+int kvm_set_internal_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
+				    unsigned long mask, unsigned long attrs)
+{
+	lockdep_assert_not_held(&kvm->srcu);
+
+	if (start >= end || end - 1 > kvm_arch_max_mem_attributes_gfn(kvm))
+		return -EINVAL;
+
+	return set_mem_attributes(kvm, start, end, KVM_MEM_ATTR_INTERNAL_MASK, mask, attrs);
+}
+
+/**
+ * kvm_vm_ioctl_set_mem_attributes() - KVM_SET_MEMORY_ATTRIBUTES
+ * @kvm: the VM
+ * @attrs: the ioctl's argument, copied from userspace
+ *
+ * Context: Takes kvm->slots_lock, may sleep.
+ * Return: 0, or an error: -EINVAL, -ENOMEM, -EINTR.  See
+ *	   Documentation/virt/kvm/api.rst for the meanings.
+ */
+int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
+				    struct kvm_memory_attributes *attrs)
+{
+	gfn_t start, end, max_gfn;
+
+	/* flags is currently not used. */
+	if (attrs->flags)
+		return -EINVAL;
+	/* Even "none" is an answer only if there's something to choose from. */
+	if (!kvm_supported_mem_attributes(kvm))
+		return -EINVAL;
+	if (attrs->attributes & ~kvm_supported_mem_attributes(kvm))
+		return -EINVAL;
+	if (attrs->size == 0 || attrs->address + attrs->size < attrs->address)
+		return -EINVAL;
+	if (!PAGE_ALIGNED(attrs->address) || !PAGE_ALIGNED(attrs->size))
+		return -EINVAL;
+
+	start = attrs->address >> PAGE_SHIFT;
+	end = (attrs->address + attrs->size) >> PAGE_SHIFT;
+
+	/*
+	 * Gfns that no memslot can have don't get attributes, and so there are
+	 * none to clear.
+	 */
+	max_gfn = kvm_arch_max_mem_attributes_gfn(kvm);
+	if (attrs->attributes && end - 1 > max_gfn)
+		return -EINVAL;
+	if (start > max_gfn)
+		return 0;
+	end = min(end, max_gfn + 1);
+
+	/*
+	 * xarray tracks data using "unsigned long", and as a result so does
+	 * KVM.  For simplicity, supports generic attributes only on 64-bit
+	 * architectures.
+	 */
+	BUILD_BUG_ON(sizeof(attrs->attributes) != sizeof(unsigned long));
+	BUILD_BUG_ON(KVM_MEMORY_ATTRIBUTE_PRIVATE & ~KVM_MEM_ATTR_USER_MASK);
+	BUILD_BUG_ON(KVM_MEM_ATTR_USER_MASK & KVM_MEM_ATTR_INTERNAL_MASK);
+	BUILD_BUG_ON((KVM_MEM_ATTR_USER_MASK | KVM_MEM_ATTR_INTERNAL_MASK) != MEM_ATTR_STORE_BITS);
+
+	return set_mem_attributes(kvm, start, end, KVM_MEM_ATTR_USER_MASK,
+				  KVM_MEM_ATTR_USER_MASK, attrs->attributes);
+}
