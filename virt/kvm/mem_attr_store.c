@@ -71,13 +71,14 @@ static bool load_entry(struct xarray *xa, unsigned long gfn,
 		entry = xas_load(&xas);
 	} while (xas_retry(&xas, entry));
 
-	found = !xas_not_node(xas.xa_node);
+	found = xas_is_node(&xas);
 	if (found) {
 		*bits = xa_to_value(entry);
 		*order = xas.xa_node->shift;
 	} else {
+		/* Gfn 0 is beyond a tree only if there is none. */
 		*bits = 0;
-		*order = xa_empty(xa) ? MEM_ATTR_STORE_GFN_BITS : __fls(gfn);
+		*order = gfn ? __fls(gfn) : MEM_ATTR_STORE_GFN_BITS;
 	}
 	rcu_read_unlock();
 
@@ -241,19 +242,20 @@ static int split_at(struct xarray *xa, unsigned long gfn, gfp_t gfp)
 static bool merge_block(struct xarray *xa, unsigned long gfn, unsigned int order)
 {
 	const unsigned long first = ALIGN_DOWN(gfn, order_size(order));
-	const unsigned long last = first + order_size(order) - 1;
-	struct xa_node *node;
-	void *value, *entry;
+	const unsigned long step = order_size(order - LEVEL_ORDER);
+	unsigned long slot;
+	void *value;
 	XA_STATE(xas, xa, first);
 
 	xas_lock(&xas);
 	value = xas_load(&xas);
-	node = xas.xa_node;
-	if (node->shift + LEVEL_ORDER != order)
+	if (xas.xa_node->shift + LEVEL_ORDER != order)
 		goto out_differ;
 
-	xas_for_each(&xas, entry, last) {
-		if (entry != value || xas.xa_node != node)
+	/* Entries are reloaded from the same node, by their index. */
+	for (slot = 1; slot < XA_CHUNK_SIZE; slot++) {
+		xas.xa_index += step;
+		if (xas_reload(&xas) != value)
 			goto out_differ;
 	}
 
@@ -278,6 +280,34 @@ static void merge_up(struct xarray *xa, unsigned long gfn, unsigned int span)
 			return;
 		order += LEVEL_ORDER;
 	} while (order < span && merge_block(xa, gfn, order));
+}
+
+/*
+ * Carry the update out from the entry at @gfn on, which starts there, up to where
+ * its node ends or a slot has a node below.  Returns the gfn to go on with.
+ */
+static unsigned long update_node(const struct mem_attr_update *update,
+				 unsigned long gfn, unsigned int order)
+{
+	const unsigned long end = min(update->end, block_end(gfn, order + LEVEL_ORDER));
+	unsigned long old, new;
+	struct xa_node *node;
+	void *entry;
+	XA_STATE_ORDER(xas, update->xa, gfn, order);
+
+	xas_lock(&xas);
+	entry = xas_load(&xas);
+	node = xas.xa_node;
+	do {
+		old = xa_to_value(entry);
+		new = (old & ~update->mask) | update->bits;
+		if (new != old)
+			xas_store(&xas, xa_mk_value(new));
+		entry = xas_next_entry(&xas, end - 1);
+	} while (entry && xas.xa_node == node);
+	xas_unlock(&xas);
+
+	return entry ? xas.xa_index : end;
 }
 
 /**
@@ -332,7 +362,8 @@ void mem_attr_store_destroy(struct xarray *xa)
  *
  * Bits and order are from the same entry, i.e. belong to each other also if
  * there is a writer.  If there's none, then there is no larger block of an order
- * that is a multiple of XA_CHUNK_SHIFT.
+ * that is a multiple of XA_CHUNK_SHIFT.  What is beyond all gfns for which bits
+ * were ever set isn't in an entry, has bits of 0, and any order.
  *
  * Context: Any, takes the RCU lock.
  * Return: The bits.
@@ -379,22 +410,51 @@ void mem_attr_store_run(struct xarray *xa, unsigned long start,
 }
 
 /**
- * mem_attr_store_uniform() - Do all gfns of a range have the same bits?
+ * mem_attr_store_uniform() - Do all gfns of a block have the same bits?
  * @xa: the store
- * @start: the first gfn, less than @end
- * @end: the gfn after the last, up to MEM_ATTR_STORE_END
+ * @gfn: the first gfn of the block, aligned to 2^@order
+ * @order: the block's size is 2^@order gfns; at most MEM_ATTR_STORE_GFN_BITS
  *
- * Context: Any, takes the RCU lock.  If there is a writer, see
- *	    mem_attr_store_run().
+ * Looks at the slots of one node at most, as a block that has a node below one of
+ * its slots has different bits.
+ *
+ * Context: Any, takes the RCU lock.  If there is a writer, then the answer may be
+ *	    false although all gfns have the same bits.  It is true only if the
+ *	    gfns had the same bits, at some time each.
  * Return: Whether they have.
  */
-bool mem_attr_store_uniform(struct xarray *xa, unsigned long start,
-			    unsigned long end)
+bool mem_attr_store_uniform(struct xarray *xa, unsigned long gfn,
+			    unsigned int order)
 {
-	struct mem_attr_run run;
+	unsigned long last = gfn + order_size(order) - 1;
+	bool uniform = true;
+	void *value;
+	XA_STATE(xas, xa, gfn);
 
-	mem_attr_store_run(xa, start, end, &run);
-	return run.end == end;
+	rcu_read_lock();
+	do {
+		value = xas_load(&xas);
+	} while (xas_retry(&xas, value));
+
+	/* All that is beyond the tree has bits of 0. */
+	if (!xas_is_node(&xas))
+		goto out_unlock;
+
+	if (order > xas.xa_node->shift + LEVEL_ORDER) {
+		/* Only the root can be uniform, and be so with what is beyond it. */
+		last = gfn + order_size(xas.xa_node->shift + LEVEL_ORDER) - 1;
+		uniform = value == xa_mk_value(0) && !is_in_tree(xa, last + 1);
+	}
+
+	/* Entries are reloaded from the same node, by their index. */
+	while (uniform && last - xas.xa_index >= order_size(xas.xa_node->shift)) {
+		xas.xa_index += order_size(xas.xa_node->shift);
+		uniform = xas_reload(&xas) == value;
+	}
+
+out_unlock:
+	rcu_read_unlock();
+	return uniform;
 }
 
 /**
@@ -402,7 +462,8 @@ bool mem_attr_store_uniform(struct xarray *xa, unsigned long start,
  * @update: what is to change, see there
  * @gfp: how to allocate; memory is charged in any case
  *
- * Allocates two nodes for each level of the tree at most.  No bits change.
+ * Allocates a node for each level of the tree and each end of the update, and one
+ * for each level that the tree has to grow by, at most.  No bits change.
  * Unless this fails, mem_attr_store_commit() or mem_attr_store_cancel() has to
  * follow, and the store must have no other writer until then.
  *
@@ -448,22 +509,18 @@ void mem_attr_store_commit(struct mem_attr_update *update)
 {
 	const unsigned int span = tree_span(update->xa);
 	struct xarray *xa = update->xa;
-	unsigned long gfn, next;
-	unsigned long old, new;
+	unsigned long gfn, next, bits;
 	unsigned int order;
 
 	for (gfn = update->start; gfn < update->end; gfn = next) {
-		if (!load_entry(xa, gfn, &old, &order))
+		/* What is beyond the tree has no bits to clear. */
+		if (!load_entry(xa, gfn, &bits, &order))
 			break;
 
-		next = block_end(gfn, order);
-		new = (old & ~update->mask) | update->bits;
-		if (new != old)
-			store_value(xa, gfn, order, new);
-
+		next = update_node(update, gfn, order);
 		/* That was the last entry of a node. */
 		if (IS_ALIGNED(next, order_size(order + LEVEL_ORDER)))
-			merge_up(xa, gfn, span);
+			merge_up(xa, next - 1, span);
 		cond_resched();
 	}
 

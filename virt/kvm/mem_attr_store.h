@@ -65,8 +65,8 @@ unsigned long mem_attr_store_lookup(struct xarray *xa, unsigned long gfn,
 				    unsigned int *order);
 void mem_attr_store_run(struct xarray *xa, unsigned long start,
 			unsigned long end, struct mem_attr_run *run);
-bool mem_attr_store_uniform(struct xarray *xa, unsigned long start,
-			    unsigned long end);
+bool mem_attr_store_uniform(struct xarray *xa, unsigned long gfn,
+			    unsigned int order);
 int mem_attr_store_reserve(struct mem_attr_update *update, gfp_t gfp);
 void mem_attr_store_commit(struct mem_attr_update *update);
 void mem_attr_store_cancel(struct mem_attr_update *update);

@@ -84,8 +84,13 @@ static void store_ranges(struct kunit *test)
 	mem_attr_store_run(test->priv, 100, BIT(30), &run);
 	KUNIT_EXPECT_EQ(test, A, run.bits);
 	KUNIT_EXPECT_EQ(test, BIT(28), run.end);
-	KUNIT_EXPECT_TRUE(test, mem_attr_store_uniform(test->priv, 100, BIT(28)));
-	KUNIT_EXPECT_FALSE(test, mem_attr_store_uniform(test->priv, 99, BIT(28)));
+
+	/* 2M and 1G, of which the first have a part of the boundary. */
+	KUNIT_EXPECT_FALSE(test, mem_attr_store_uniform(test->priv, 0, 9));
+	KUNIT_EXPECT_TRUE(test, mem_attr_store_uniform(test->priv, BIT(9), 9));
+	KUNIT_EXPECT_FALSE(test, mem_attr_store_uniform(test->priv, 0, 18));
+	KUNIT_EXPECT_TRUE(test, mem_attr_store_uniform(test->priv, BIT(18), 18));
+	KUNIT_EXPECT_TRUE(test, mem_attr_store_uniform(test->priv, BIT(40), 18));
 }
 
 /* Entries are as large as their alignment allows, whatever came first. */

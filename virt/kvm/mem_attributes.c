@@ -94,20 +94,23 @@ bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 }
 
 /**
- * kvm_mem_attributes_uniform() - Do all gfns have the same attributes?
+ * kvm_mem_attributes_uniform() - Do all gfns of a block have the same attributes?
  * @kvm: the VM
- * @start: the first gfn
- * @end: the gfn after the last, greater than @start
+ * @gfn: the first gfn, aligned to the block's size
+ * @order: the block's size is 2^@order gfns
  *
- * All attributes count, i.e. also those that are KVM's own.
+ * All attributes count, i.e. also those that are KVM's own.  Costs a lookup, and
+ * a look at up to XA_CHUNK_SIZE slots of a node.
  *
- * Context: Any.  Unless kvm->slots_lock is held, attributes may change any time,
- *	    but with kvm->mmu_lock and no invalidation of the range in progress.
+ * Context: Any.  The answer is exact and stable with kvm->slots_lock held, unless
+ *	    by who is changing attributes.  With kvm->mmu_lock it is true only if
+ *	    no change of attributes is in progress in the block that wouldn't
+ *	    leave them equal, see kvm_arch_widen_mem_attributes().
  * Return: Whether they have.
  */
-bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t start, gfn_t end)
+bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t gfn, unsigned int order)
 {
-	return mem_attr_store_uniform(&kvm->mem_attr_array, start, end);
+	return mem_attr_store_uniform(&kvm->mem_attr_array, gfn, order);
 }
 
 /*
@@ -165,9 +168,9 @@ static int trim_to_changes(struct mem_attr_update *update)
  * Ask the architecture whether attributes of [@start, @end) may change, which all
  * are different from what they are to become, or being converted.
  *
- * It may sleep and fail, and must do nothing that undo_range() can't undo: e.g.
- * look whether pages are pinned, allocate, split page tables.  The gfns are still
- * mapped and in use.
+ * It may sleep and fail, and must do nothing that kvm_undo_mem_attr_range() can't
+ * undo: e.g. look whether pages are pinned, allocate, split page tables.  The gfns
+ * are still mapped and in use.
  */
 VISIBLE_IF_KUNIT int kvm_prepare_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
 						unsigned long mask, unsigned long attrs)
@@ -209,6 +212,11 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 	struct mem_attr_run run = { .end = update->start };
 	int r;
 
+	/* Don't walk for nothing. */
+	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
+	    !IS_ENABLED(CONFIG_KVM_MEMORY_ATTRIBUTES_KUNIT_TEST))
+		return 0;
+
 	while (next_run(update, &run)) {
 		cond_resched();
 		if (!is_change(update, run.bits))
@@ -226,18 +234,31 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 	return 0;
 }
 
+/* SPTEs that are zapped without a chance for others to get mmu_lock, 128 MiB. */
+#define GFNS_PER_ZAP	BIT(15)
+
 /*
  * What an update does to the MMU.  @start and @end are those of the invalidation
  * in progress, which covers all SPTEs that the update can zap.
  */
-struct zap {
+struct mem_attr_zap {
 	struct kvm *kvm;
 	gfn_t start;
 	gfn_t end;
+	enum kvm_gfn_range_filter filter;
 	bool flush;
 };
 
-static void flush_zapped(struct zap *zap)
+/* The half of memory that must not stay mapped. */
+static enum kvm_gfn_range_filter stale_half(const struct mem_attr_update *update)
+{
+	if (update->bits & KVM_MEMORY_ATTRIBUTE_PRIVATE)
+		return KVM_FILTER_SHARED;
+
+	return KVM_FILTER_PRIVATE;
+}
+
+static void flush_zapped(struct mem_attr_zap *zap)
 {
 	if (zap->flush)
 		kvm_flush_remote_tlbs_range(zap->kvm, zap->start, zap->end - zap->start);
@@ -245,49 +266,11 @@ static void flush_zapped(struct zap *zap)
 }
 
 /*
- * The half of memory that must not stay mapped.  What KVM's own attributes mean
- * for that isn't known here, so neither does if they change.
- */
-static enum kvm_gfn_range_filter stale_half(const struct mem_attr_update *update)
-{
-	if (update->mask != KVM_MEM_ATTR_USER_MASK)
-		return KVM_FILTER_SHARED | KVM_FILTER_PRIVATE;
-
-	if (update->bits & KVM_MEMORY_ATTRIBUTE_PRIVATE)
-		return KVM_FILTER_SHARED;
-
-	return KVM_FILTER_PRIVATE;
-}
-
-static void zap_run(struct zap *zap, const struct mem_attr_run *run,
-		    enum kvm_gfn_range_filter filter)
-{
-	struct kvm_gfn_range range = {
-		.attr_filter = filter,
-		.may_block = true,
-	};
-	struct kvm_memslot_iter iter;
-	struct kvm_memslots *slots;
-	int i;
-
-	for (i = 0; i < kvm_arch_nr_memslot_as_ids(zap->kvm); i++) {
-		slots = __kvm_memslots(zap->kvm, i);
-
-		kvm_for_each_memslot_in_gfn_range(&iter, slots, run->start, run->end) {
-			range.slot = iter.slot;
-			range.start = max(run->start, range.slot->base_gfn);
-			range.end = min(run->end, range.slot->base_gfn + range.slot->npages);
-			if (range.start < range.end)
-				zap->flush |= kvm_unmap_gfn_range(zap->kvm, &range);
-		}
-	}
-}
-
-/*
  * Let go of mmu_lock if somebody wants it, or the CPU.  TLBs must not have what
- * the page tables have lost by then, mmu_notifiers wouldn't flush it again.
+ * the page tables have lost by then: who finds an SPTE zapped, e.g. to free its
+ * page, doesn't flush it again.
  */
-static void mmu_lock_break(struct zap *zap)
+static void mmu_lock_break(struct mem_attr_zap *zap)
 {
 	struct kvm *kvm = zap->kvm;
 
@@ -301,34 +284,69 @@ static void mmu_lock_break(struct zap *zap)
 }
 
 /*
+ * Zap what a memslot has of a run.  In pieces, between which mmu_lock may be let
+ * go of; not so in kvm_unmap_gfn_range(), which doesn't know that there is
+ * something to flush from the pieces before.
+ */
+static void zap_slot(struct mem_attr_zap *zap, struct kvm_memory_slot *slot,
+		     const struct mem_attr_run *run)
+{
+	gfn_t end = min(run->end, slot->base_gfn + slot->npages);
+	gfn_t start = max(run->start, slot->base_gfn);
+	struct kvm_gfn_range range = {
+		.slot = slot,
+		.attr_filter = zap->filter,
+		.may_block = false,
+	};
+
+	for (; start < end; start = range.end) {
+		range.start = start;
+		range.end = min(end, start + GFNS_PER_ZAP);
+		zap->flush |= kvm_unmap_gfn_range(zap->kvm, &range);
+		mmu_lock_break(zap);
+	}
+}
+
+static void zap_run(struct mem_attr_zap *zap, const struct mem_attr_run *run)
+{
+	struct kvm_memslot_iter iter;
+	struct kvm_memslots *slots;
+	int i;
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(zap->kvm); i++) {
+		slots = __kvm_memslots(zap->kvm, i);
+
+		kvm_for_each_memslot_in_gfn_range(&iter, slots, run->start, run->end)
+			zap_slot(zap, iter.slot, run);
+	}
+}
+
+/*
  * Add the update to the invalidation in progress, and zap what it changes.  What
  * wasn't reached yet when mmu_lock is let go of may be used up to then, but not
  * be mapped anew.
+ *
+ * KVM's own attributes don't tell which half may be mapped, so their change zaps
+ * nothing.
  */
-static void begin_invalidation(struct kvm *kvm, const struct mem_attr_update *update)
+static void begin_invalidation(struct mem_attr_zap *zap, const struct mem_attr_update *update)
 {
 	struct mem_attr_run run = { .end = update->start };
-	struct zap zap = {
-		.kvm = kvm,
-		.start = update->start,
-		.end = update->end,
-	};
+	struct kvm *kvm = zap->kvm;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	kvm_arch_widen_mem_attributes(kvm, &zap.start, &zap.end);
-
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_start(kvm);
-	kvm_mmu_invalidate_range_add(kvm, zap.start, zap.end);
+	kvm_mmu_invalidate_range_add(kvm, zap->start, zap->end);
 
-	while (next_run(update, &run)) {
+	while (update->mask == KVM_MEM_ATTR_USER_MASK && next_run(update, &run)) {
 		if (is_change(update, run.bits))
-			zap_run(&zap, &run, stale_half(update));
-		mmu_lock_break(&zap);
+			zap_run(zap, &run);
+		mmu_lock_break(zap);
 	}
 
-	flush_zapped(&zap);
+	flush_zapped(zap);
 	KVM_MMU_UNLOCK(kvm);
 }
 
@@ -341,6 +359,7 @@ static void end_invalidation(struct kvm *kvm)
 
 static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *update)
 {
+	struct mem_attr_zap zap = { .kvm = kvm };
 	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
@@ -348,6 +367,12 @@ static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *up
 	r = trim_to_changes(update);
 	if (r <= 0)
 		return r;
+
+	/* Before the reservation, while the store can tell what is uniform. */
+	zap.filter = stale_half(update);
+	zap.start = update->start;
+	zap.end = update->end;
+	kvm_arch_widen_mem_attributes(kvm, &zap.start, &zap.end);
 
 	/*
 	 * At the limit of its memory cgroup, the VMM gets an error that it can
@@ -364,7 +389,7 @@ static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *up
 		return r;
 	}
 
-	begin_invalidation(kvm, update);
+	begin_invalidation(&zap, update);
 	mem_attr_store_commit(update);
 	end_invalidation(kvm);
 	return 0;
@@ -386,8 +411,6 @@ static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner
 	if (WARN_ON_ONCE(!mask || mask & ~owner || attrs & ~mask))
 		return -EINVAL;
 
-	trace_kvm_vm_set_mem_attributes(start, end, attrs);
-
 	if (mutex_lock_killable(&kvm->slots_lock))
 		return -EINTR;
 
@@ -406,6 +429,8 @@ static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner
  *
  * For use by all of KVM.  Userspace's attributes stay as they are: there's no
  * function to set those but for the ioctl.
+ *
+ * Mappings stay as they are.
  *
  * If the range is of a guest's choice, then the caller has to bound it, and to
  * check that memslots cover it.
@@ -429,6 +454,7 @@ int kvm_set_internal_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	return set_mem_attributes(kvm, start, end, KVM_MEM_ATTR_INTERNAL_MASK, mask, attrs);
 }
+EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_set_internal_mem_attributes);
 
 /**
  * kvm_vm_ioctl_set_mem_attributes() - KVM_SET_MEMORY_ATTRIBUTES
@@ -436,7 +462,8 @@ int kvm_set_internal_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
  * @attrs: the ioctl's argument, copied from userspace
  *
  * Context: Takes kvm->slots_lock, may sleep.
- * Return: 0, or an error: -EINVAL, -ENOMEM, -EINTR.  See
+ * Return: 0, or an error: -EINVAL, -ENOMEM, -EINTR, or what
+ *	   kvm_arch_prepare_mem_attributes() returns.  See
  *	   Documentation/virt/kvm/api.rst for the meanings.
  */
 int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
@@ -480,6 +507,8 @@ int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 	BUILD_BUG_ON(KVM_MEMORY_ATTRIBUTE_PRIVATE & ~KVM_MEM_ATTR_USER_MASK);
 	BUILD_BUG_ON(KVM_MEM_ATTR_USER_MASK & KVM_MEM_ATTR_INTERNAL_MASK);
 	BUILD_BUG_ON((KVM_MEM_ATTR_USER_MASK | KVM_MEM_ATTR_INTERNAL_MASK) != MEM_ATTR_STORE_BITS);
+
+	trace_kvm_vm_set_mem_attributes(start, end, attrs->attributes);
 
 	return set_mem_attributes(kvm, start, end, KVM_MEM_ATTR_USER_MASK,
 				  KVM_MEM_ATTR_USER_MASK, attrs->attributes);

@@ -160,12 +160,29 @@ static void check_runs(struct xarray *xa, const struct model *model)
 			check(model->bits[cell] == run.bits);
 		check(cell_gfn(cell) == run.end);
 		check(cell == NR_CELLS || model->bits[cell] != run.bits);
-		check(mem_attr_store_uniform(xa, gfn, run.end));
-		check(cell == NR_CELLS || !mem_attr_store_uniform(xa, gfn, run.end + 1));
 	}
 }
 
-void check_contents(struct xarray *xa, const struct model *model)
+/* Blocks of all sizes around a gfn. */
+static void check_uniform(struct xarray *xa, const struct model *model, unsigned long gfn,
+			  bool exact)
+{
+	unsigned int order, cell;
+	unsigned long start, end;
+	bool uniform = true;
+
+	for (order = 0; order <= MEM_ATTR_STORE_GFN_BITS; order++) {
+		start = gfn >> order << order;
+		end = start + (1UL << order);
+		cell = gfn_cell(start);
+		for (; uniform && cell < NR_CELLS && cell_gfn(cell) < end; cell++)
+			uniform = model->bits[cell] == model->bits[gfn_cell(gfn)];
+		if (exact || !uniform)
+			check(mem_attr_store_uniform(xa, start, order) == uniform);
+	}
+}
+
+void check_contents(struct xarray *xa, const struct model *model, bool updating)
 {
 	unsigned int cell;
 
@@ -175,6 +192,8 @@ void check_contents(struct xarray *xa, const struct model *model)
 	}
 	for (cell = rand() % 37; cell < NR_CELLS; cell += 37)
 		check_lookup(xa, model, cell_gfn(cell));
+	for (cell = rand() % 997; cell < NR_CELLS; cell += 997)
+		check_uniform(xa, model, cell_gfn(cell), !updating);
 	check_lookup(xa, model, MEM_ATTR_STORE_END - 1);
 	check_runs(xa, model);
 }
@@ -201,13 +220,13 @@ void update_both(struct xarray *xa, struct model *model, unsigned int start,
 	}
 	fail_allocation = 0;
 	check(!r);
-	check_contents(xa, model);
+	check_contents(xa, model, true);
 
 	/* Given up, it's as if it hadn't been. */
 	if (rand() % 4 == 0) {
 		mem_attr_store_cancel(&update);
 		check(check_form(xa, model->nr_gfns_ever_set) == nr);
-		check_contents(xa, model);
+		check_contents(xa, model, false);
 		check(!mem_attr_store_reserve(&update, GFP_KERNEL));
 	}
 
@@ -217,5 +236,5 @@ void update_both(struct xarray *xa, struct model *model, unsigned int start,
 	if (bits)
 		model->nr_gfns_ever_set = max(model->nr_gfns_ever_set, cell_gfn(end));
 	check_form(xa, model->nr_gfns_ever_set);
-	check_contents(xa, model);
+	check_contents(xa, model, false);
 }

@@ -6,9 +6,6 @@
 
 #include "common.h"
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 struct __packed step {
 	uint16_t start;
 	uint16_t nr_cells;

@@ -14,7 +14,7 @@
 #include "common.h"
 
 /* What it takes for a plan; each result counts. */
-#define NR_UNIT_TESTS	14
+#define NR_UNIT_TESTS	15
 #define NR_SEEDS	4
 
 void passed(const char *format, ...)

@@ -115,7 +115,7 @@ static void two_owners(void)
 	set_bits(&xa, 0, 100, A, A);
 	check(get(14) == A && get(15) == (A | B) && get(99) == A && !get(100));
 	set_bits(&xa, 0, 100, A | B, B);
-	check(get(0) == B && get(99) == B && mem_attr_store_uniform(&xa, 0, 100));
+	check(get(0) == B && get(99) == B && !get(100));
 }
 
 static void runs(void)
@@ -131,9 +131,27 @@ static void runs(void)
 	check(run.start == 150 && run.end == 170 && run.bits == A);
 	mem_attr_store_run(&xa, 1000, MEM_ATTR_STORE_END, &run);
 	check(run.start == 1000 && run.end == MEM_ATTR_STORE_END && !run.bits);
-	check(mem_attr_store_uniform(&xa, 100, 1000));
-	check(!mem_attr_store_uniform(&xa, 99, 1000));
-	check(!mem_attr_store_uniform(&xa, 100, 1001));
+}
+
+static void uniform_blocks(void)
+{
+	unsigned int order;
+
+	for (order = 0; order <= MEM_ATTR_STORE_GFN_BITS; order++)
+		check(mem_attr_store_uniform(&xa, 0, order));
+
+	set_bits(&xa, 512, 2048, A, A);
+	check(mem_attr_store_uniform(&xa, 512, 9));
+	check(mem_attr_store_uniform(&xa, 1024, 10));
+	check(!mem_attr_store_uniform(&xa, 0, 10));
+	check(!mem_attr_store_uniform(&xa, 0, 12));
+	check(!mem_attr_store_uniform(&xa, 0, MEM_ATTR_STORE_GFN_BITS));
+	check(mem_attr_store_uniform(&xa, 0, 9));
+	check(mem_attr_store_uniform(&xa, BIT(40), 30));
+
+	set_bits(&xa, 512, 2048, A, 0);
+	for (order = 0; order <= MEM_ATTR_STORE_GFN_BITS; order++)
+		check(mem_attr_store_uniform(&xa, 0, order));
 }
 
 /* What was a whole tree, or not worth one, is a slot of a higher one. */
@@ -263,6 +281,7 @@ static const struct {
 	UNIT_TEST(neighbours_merge),
 	UNIT_TEST(two_owners),
 	UNIT_TEST(runs),
+	UNIT_TEST(uniform_blocks),
 	UNIT_TEST(growing),
 	UNIT_TEST(cancelling),
 	UNIT_TEST(cancelling_growth),
