@@ -51,7 +51,7 @@ debug:
 matrix:
 	@harness/locked harness/matrix $(T)
 
-## bench     what KVM_SET_MEMORY_ATTRIBUTES costs, in time and memory
+## bench     what memory attributes cost: base, patched, and other stores
 bench:
 	@harness/locked harness/bench
 
