@@ -117,9 +117,9 @@ static void maple_set(unsigned long start, unsigned long end, unsigned long bits
 {
 	void *entry = bits ? xa_mk_value(bits) : NULL;
 	unsigned long first = start, last = end - 1;
-	unsigned long before = start ? start - 1 : 0;
-	MA_STATE(mas, &mt, before, before);
+	struct ma_state mas;
 
+	mas_init(&mas, &mt, start ? start - 1 : 0);
 	mtree_lock(&mt);
 	if (start && mas_walk(&mas) == entry)
 		first = mas.index;

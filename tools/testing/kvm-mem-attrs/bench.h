@@ -21,7 +21,7 @@
 #define call_rcu		bench_call_rcu
 
 /* The maple tree's. */
-#define kfree_rcu(ptr, member)	bench_call_rcu(&(ptr)->rcu, bench_free_maple_node)
+#define kfree_rcu(ptr, ...)	bench_call_rcu(&(ptr)->rcu, bench_free_maple_node)
 
 void bench_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 void bench_free_maple_node(struct rcu_head *head);
