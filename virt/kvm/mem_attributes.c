@@ -102,10 +102,11 @@ bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
  * All attributes count, i.e. also those that are KVM's own.  Costs a lookup, and
  * a look at up to XA_CHUNK_SIZE slots of a node.
  *
- * Context: Any.  The answer is exact and stable with kvm->slots_lock held, unless
- *	    by who is changing attributes.  With kvm->mmu_lock it is true only if
- *	    no change of attributes is in progress in the block that wouldn't
- *	    leave them equal, see kvm_arch_widen_mem_attributes().
+ * Context: Any.  With kvm->slots_lock held, and no change of attributes begun
+ *	    under it, the answer is exact.  With kvm->mmu_lock held, and for a
+ *	    block that has a gfn for which mmu_invalidate_retry_gfn() is false,
+ *	    true means that attributes are equal when all changes in progress are
+ *	    done, see kvm_arch_widen_mem_attributes().
  * Return: Whether they have.
  */
 bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t gfn, unsigned int order)
@@ -234,13 +235,10 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 	return 0;
 }
 
-/* SPTEs that are zapped without a chance for others to get mmu_lock, 128 MiB. */
-#define GFNS_PER_ZAP	BIT(15)
+/* SPTEs that are zapped without a chance for others to get mmu_lock. */
+#define GFNS_PER_ZAP	512
 
-/*
- * What an update does to the MMU.  @start and @end are those of the invalidation
- * in progress, which covers all SPTEs that the update can zap.
- */
+/* What an update does to the MMU, and the range of its invalidation. */
 struct mem_attr_zap {
 	struct kvm *kvm;
 	gfn_t start;
@@ -258,10 +256,14 @@ static enum kvm_gfn_range_filter stale_half(const struct mem_attr_update *update
 	return KVM_FILTER_PRIVATE;
 }
 
+/* An SPTE that was zapped maps a PUD at most, though maybe little of it changes. */
 static void flush_zapped(struct mem_attr_zap *zap)
 {
+	gfn_t start = ALIGN_DOWN(zap->start, PUD_SIZE >> PAGE_SHIFT);
+	gfn_t end = ALIGN(zap->end, PUD_SIZE >> PAGE_SHIFT);
+
 	if (zap->flush)
-		kvm_flush_remote_tlbs_range(zap->kvm, zap->start, zap->end - zap->start);
+		kvm_flush_remote_tlbs_range(zap->kvm, start, end - start);
 	zap->flush = false;
 }
 
@@ -284,27 +286,27 @@ static void mmu_lock_break(struct mem_attr_zap *zap)
 }
 
 /*
- * Zap what a memslot has of a run.  In pieces, between which mmu_lock may be let
- * go of; not so in kvm_unmap_gfn_range(), which doesn't know that there is
- * something to flush from the pieces before.
+ * Zap what a memslot has of a run.  If that's much, then mmu_lock may be let go of
+ * in the middle of it, by code that doesn't know of what was zapped before.
  */
 static void zap_slot(struct mem_attr_zap *zap, struct kvm_memory_slot *slot,
 		     const struct mem_attr_run *run)
 {
-	gfn_t end = min(run->end, slot->base_gfn + slot->npages);
-	gfn_t start = max(run->start, slot->base_gfn);
 	struct kvm_gfn_range range = {
 		.slot = slot,
+		.start = max(run->start, slot->base_gfn),
+		.end = min(run->end, slot->base_gfn + slot->npages),
 		.attr_filter = zap->filter,
-		.may_block = false,
 	};
 
-	for (; start < end; start = range.end) {
-		range.start = start;
-		range.end = min(end, start + GFNS_PER_ZAP);
-		zap->flush |= kvm_unmap_gfn_range(zap->kvm, &range);
-		mmu_lock_break(zap);
-	}
+	if (range.start >= range.end)
+		return;
+
+	range.may_block = range.end - range.start > GFNS_PER_ZAP;
+	if (range.may_block)
+		flush_zapped(zap);
+	zap->flush |= kvm_unmap_gfn_range(zap->kvm, &range);
+	mmu_lock_break(zap);
 }
 
 static void zap_run(struct mem_attr_zap *zap, const struct mem_attr_run *run)

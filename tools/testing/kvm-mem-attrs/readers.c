@@ -46,6 +46,11 @@ static void *reader(void *arg)
 		cmm_smp_rmb();
 		bits = mem_attr_store_lookup(&xa, gfn, &order);
 		matches = block_is(gfn, order, bits);
+
+		order = rand_r(&seed) % 12;
+		gfn = gfn >> order << order;
+		if (mem_attr_store_uniform(&xa, gfn, order))
+			matches &= block_is(gfn, order, 0) || block_is(gfn, order, 1);
 		cmm_smp_rmb();
 		/* Another update has begun, there's nothing to compare with. */
 		if (number != uatomic_read(&nr_updates_twice))

@@ -39,6 +39,7 @@ static const struct vm_shape protected_vm_shape = {
 
 /* In the order in which to set them, and in reverse to restore them. */
 static const char * const knobs[][2] = {
+	{ "space", NULL },
 	{ "verbose", "0" },
 	{ "task-filter", "Y" },
 	{ "ignore-gfp-wait", "N" },
@@ -79,11 +80,10 @@ static void start_failing(unsigned int bytes)
 	int i;
 
 	snprintf(space, sizeof(space), "%u", bytes);
-	write_file(FAILSLAB "space", space);
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		snprintf(path, sizeof(path), FAILSLAB "%s", knobs[i][0]);
 		read_file(path, saved[i], sizeof(saved[i]));
-		write_file(path, knobs[i][1]);
+		write_file(path, knobs[i][1] ?: space);
 	}
 
 	/* Opening a file allocates, so this one stays open until the end. */

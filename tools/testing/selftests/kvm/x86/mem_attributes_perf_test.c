@@ -179,7 +179,11 @@ int main(int argc, char *argv[])
 		max_gib = atoi_positive("GiB", optarg);
 	}
 
-	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, guest_touch);
+	/* Guests can have no more, and the ranges begin at TEST_GPA. */
+	max_gib = min(max_gib, BIT_ULL(this_cpu_property(X86_PROPERTY_MAX_PHY_ADDR)) / SZ_1G -
+			       TEST_GPA / SZ_1G);
+
+	vm = __vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, NPAGES, guest_touch);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, NPAGES,
 				    KVM_MEM_GUEST_MEMFD);
 	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);

@@ -175,22 +175,43 @@ static void remap(struct kvm_vm *vm)
 	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION2, region);
 }
 
-static void check_all(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
+static void check_pages(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
 {
-	u64 before, after;
 	unsigned int page;
 
-	remap(vm);
-	before = vm_get_stat(vm, pages_2m);
 	run_guests(vm, vcpus, REPORT, NULL);
-	after = vm_get_stat(vm, pages_2m);
 	sync_global_from_guest(vm, found_private);
-
 	for (page = 0; page < NPAGES; page++)
 		TEST_ASSERT(found_private[page] == is_private[page], "Page %u is %s", page,
 			    found_private[page] ? "private" : "shared");
+}
+
+static void check_all(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
+{
+	u64 before, after;
+
+	/* First with the mappings that were made meanwhile. */
+	check_pages(vm, vcpus);
+
+	remap(vm);
+	before = vm_get_stat(vm, pages_2m);
+	check_pages(vm, vcpus);
+	after = vm_get_stat(vm, pages_2m);
 	TEST_ASSERT(after - before == nr_shared_2m(),
 		    "%lu hugepages are mapped, %u are possible", after - before, nr_shared_2m());
+}
+
+static long nr_free_hugepages(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	long nr = 0;
+
+	if (file) {
+		if (fscanf(file, "%ld", &nr) != 1)
+			nr = 0;
+		fclose(file);
+	}
+	return nr;
 }
 
 int main(int argc, char *argv[])
@@ -207,6 +228,7 @@ int main(int argc, char *argv[])
 
 	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
 	TEST_REQUIRE(kvm_is_tdp_enabled());
+	TEST_REQUIRE(nr_free_hugepages() >= TEST_SIZE / SZ_2M);
 
 	while ((opt = getopt(argc, argv, "c:r:s:")) != -1) {
 		switch (opt) {
