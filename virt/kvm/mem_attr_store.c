@@ -507,10 +507,14 @@ int mem_attr_store_reserve(struct mem_attr_update *update, gfp_t gfp)
  */
 void mem_attr_store_commit(struct mem_attr_update *update)
 {
-	const unsigned int span = tree_span(update->xa);
 	struct xarray *xa = update->xa;
+	unsigned int span = update->span;
 	unsigned long gfn, next, bits;
 	unsigned int order;
+
+	/* What the reservation made of the tree. */
+	if (update->bits)
+		span = max(span, span_for(update->end));
 
 	for (gfn = update->start; gfn < update->end; gfn = next) {
 		/* What is beyond the tree has no bits to clear. */
