@@ -55,6 +55,35 @@ static unsigned long block_end(unsigned long gfn, unsigned int order)
 	return ALIGN_DOWN(gfn, order_size(order)) + order_size(order);
 }
 
+/* The entry at the index of @xas, which begins with no position. */
+static void *load(struct xa_state *xas)
+{
+	void *entry;
+
+	do {
+		entry = xas_load(xas);
+	} while (xas_retry(xas, entry));
+
+	return entry;
+}
+
+/* The entry at @gfn, which comes after the one that @xas is at. */
+static void *load_next(struct xa_state *xas, unsigned long gfn)
+{
+	void *entry;
+
+	/* From the same node, if that has it and no node below. */
+	if (!IS_ALIGNED(gfn, order_size(xas->xa_node->shift + LEVEL_ORDER))) {
+		xas->xa_index = gfn;
+		entry = xas_reload(xas);
+		if (!xa_is_internal(entry))
+			return entry;
+	}
+
+	xas_set(xas, gfn);
+	return load(xas);
+}
+
 /*
  * The entry at @gfn and its order.  False if @gfn is beyond the tree: then there
  * is no entry, but the largest block that has none and the bits of all of it.
@@ -67,10 +96,7 @@ static bool load_entry(struct xarray *xa, unsigned long gfn,
 	bool found;
 
 	rcu_read_lock();
-	do {
-		entry = xas_load(&xas);
-	} while (xas_retry(&xas, entry));
-
+	entry = load(&xas);
 	found = xas_is_node(&xas);
 	if (found) {
 		*bits = xa_to_value(entry);
@@ -97,9 +123,14 @@ static bool is_in_tree(struct xarray *xa, unsigned long gfn)
 static unsigned int tree_span(struct xarray *xa)
 {
 	unsigned int span = 0;
+	void *root;
 
-	while (is_in_tree(xa, order_size(span)))
-		span += LEVEL_ORDER;
+	rcu_read_lock();
+	root = xa_head(xa);
+	if (xa_is_node(root))
+		span = xa_to_node(root)->shift + LEVEL_ORDER;
+	rcu_read_unlock();
+
 	return span;
 }
 
@@ -219,95 +250,127 @@ static int split_entry(struct xarray *xa, unsigned long gfn, unsigned int order,
 	return 0;
 }
 
-/* Split what it takes for an entry to start at @gfn. */
-static int split_at(struct xarray *xa, unsigned long gfn, gfp_t gfp)
+/*
+ * Split what it takes for an entry to start at @gfn.  The node that has it then
+ * has slots of 2^@order gfns.
+ */
+static int split_at(struct xarray *xa, unsigned long gfn, unsigned int *order, gfp_t gfp)
 {
 	unsigned long bits;
-	unsigned int order;
 	int r;
 
-	while (load_entry(xa, gfn, &bits, &order) &&
-	       !IS_ALIGNED(gfn, order_size(order))) {
-		r = split_entry(xa, gfn, order, bits, gfp);
+	if (!load_entry(xa, gfn, &bits, order))
+		return 0;
+
+	for (; !IS_ALIGNED(gfn, order_size(*order)); *order -= LEVEL_ORDER) {
+		r = split_entry(xa, gfn, *order, bits, gfp);
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
-/*
- * Replace the node whose entries make up the block of that order around @gfn by
- * a single entry, if they have the same bits and none has a node below.
- */
-static bool merge_block(struct xarray *xa, unsigned long gfn, unsigned int order)
+/* Let entries start at @start and @end. */
+static int split(struct xarray *xa, unsigned long start, unsigned long end, gfp_t gfp)
 {
-	const unsigned long first = ALIGN_DOWN(gfn, order_size(order));
-	const unsigned long step = order_size(order - LEVEL_ORDER);
+	unsigned int order;
+	int r;
+
+	r = split_at(xa, start, &order, gfp);
+	if (r)
+		return r;
+
+	/* That may have done it, in the same node. */
+	if (IS_ALIGNED(end, order_size(order)) && end <= block_end(start, order + LEVEL_ORDER))
+		return 0;
+
+	return split_at(xa, end, &order, gfp);
+}
+
+/*
+ * Replace the node that @xas is at by a single entry in the node above it, if all
+ * slots have the same bits and none has a node below.  Never the root.
+ */
+static bool merge_node(struct xa_state *xas, unsigned long gfn, unsigned int span)
+{
+	unsigned int shift = xas->xa_node->shift;
+	unsigned int order = shift + LEVEL_ORDER;
 	unsigned long slot;
 	void *value;
-	XA_STATE(xas, xa, first);
 
-	xas_lock(&xas);
-	value = xas_load(&xas);
-	if (xas.xa_node->shift + LEVEL_ORDER != order)
-		goto out_differ;
+	if (order >= span)
+		return false;
 
 	/* Entries are reloaded from the same node, by their index. */
+	gfn = ALIGN_DOWN(gfn, order_size(order));
+	xas->xa_index = gfn;
+	value = xas_reload(xas);
 	for (slot = 1; slot < XA_CHUNK_SIZE; slot++) {
-		xas.xa_index += step;
-		if (xas_reload(&xas) != value)
-			goto out_differ;
+		xas->xa_index = gfn + (slot << shift);
+		if (xas_reload(xas) != value)
+			return false;
 	}
-
-	xas_set_order(&xas, first, order);
-	xas_store(&xas, value);
-	xas_unlock(&xas);
+	/* All slots have the same, so it's not a node. */
+	xas_set_order(xas, gfn, order);
+	xas_store(xas, value);
 	return true;
-
-out_differ:
-	xas_unlock(&xas);
-	return false;
 }
 
 /* Merge what can be, from the entry at @gfn up to the slots of the root. */
 static void merge_up(struct xarray *xa, unsigned long gfn, unsigned int span)
 {
-	unsigned long bits;
-	unsigned int order;
+	bool merged;
 
 	do {
-		if (!load_entry(xa, gfn, &bits, &order))
-			return;
-		order += LEVEL_ORDER;
-	} while (order < span && merge_block(xa, gfn, order));
+		XA_STATE(xas, xa, gfn);
+
+		xas_lock(&xas);
+		xas_load(&xas);
+		merged = xas_is_node(&xas) && merge_node(&xas, gfn, span);
+		xas_unlock(&xas);
+	} while (merged);
 }
 
 /*
  * Carry the update out from the entry at @gfn on, which starts there, up to where
- * its node ends or a slot has a node below.  Returns the gfn to go on with.
+ * its node ends or a slot has a node below, and merge the node if it can be.
+ * Returns the gfn to go on with.
  */
 static unsigned long update_node(const struct mem_attr_update *update,
-				 unsigned long gfn, unsigned int order)
+				 unsigned long gfn, unsigned int span, bool *merged)
 {
-	const unsigned long end = min(update->end, block_end(gfn, order + LEVEL_ORDER));
+	unsigned long end = update->end;
 	unsigned long old, new;
 	struct xa_node *node;
 	void *entry;
-	XA_STATE_ORDER(xas, update->xa, gfn, order);
+	XA_STATE(xas, update->xa, gfn);
+
+	*merged = false;
 
 	xas_lock(&xas);
 	entry = xas_load(&xas);
 	node = xas.xa_node;
+	/* What is beyond the tree has no bits to clear. */
+	if (!xas_is_node(&xas))
+		goto out_unlock;
+
+	end = min(end, block_end(gfn, node->shift + LEVEL_ORDER));
 	do {
 		old = xa_to_value(entry);
 		new = (old & ~update->mask) | update->bits;
+		/* To the slot that was loaded from, i.e. to all of the entry. */
 		if (new != old)
 			xas_store(&xas, xa_mk_value(new));
 		entry = xas_next_entry(&xas, end - 1);
 	} while (entry && xas.xa_node == node);
-	xas_unlock(&xas);
 
-	return entry ? xas.xa_index : end;
+	if (entry)
+		end = xas.xa_index;
+	else
+		*merged = merge_node(&xas, gfn, span);
+out_unlock:
+	xas_unlock(&xas);
+	return end;
 }
 
 /**
@@ -393,20 +456,20 @@ unsigned long mem_attr_store_lookup(struct xarray *xa, unsigned long gfn,
 void mem_attr_store_run(struct xarray *xa, unsigned long start,
 			unsigned long end, struct mem_attr_run *run)
 {
-	unsigned long bits;
-	unsigned int order;
+	XA_STATE(xas, xa, start);
 
-	load_entry(xa, start, &run->bits, &order);
 	run->start = start;
-	run->end = block_end(start, order);
 
-	while (run->end < end) {
-		load_entry(xa, run->end, &bits, &order);
-		if (bits != run->bits)
-			return;
-		run->end = block_end(run->end, order);
-	}
-	run->end = end;
+	rcu_read_lock();
+	run->bits = xa_to_value(load(&xas));
+	do {
+		/* What is beyond the tree has bits of 0, all of it. */
+		run->end = end;
+		if (!xas_is_node(&xas))
+			break;
+		run->end = min(end, block_end(xas.xa_index, xas.xa_node->shift));
+	} while (run->end < end && xa_to_value(load_next(&xas, run->end)) == run->bits);
+	rcu_read_unlock();
 }
 
 /**
@@ -432,9 +495,7 @@ bool mem_attr_store_uniform(struct xarray *xa, unsigned long gfn,
 	XA_STATE(xas, xa, gfn);
 
 	rcu_read_lock();
-	do {
-		value = xas_load(&xas);
-	} while (xas_retry(&xas, value));
+	value = load(&xas);
 
 	/* All that is beyond the tree has bits of 0. */
 	if (!xas_is_node(&xas))
@@ -487,9 +548,7 @@ int mem_attr_store_reserve(struct mem_attr_update *update, gfp_t gfp)
 	if (update->bits)
 		r = grow(xa, update->end, update->span, gfp);
 	if (!r)
-		r = split_at(xa, update->start, gfp);
-	if (!r)
-		r = split_at(xa, update->end, gfp);
+		r = split(xa, update->start, update->end, gfp);
 	if (r)
 		mem_attr_store_cancel(update);
 	return r;
@@ -509,27 +568,21 @@ void mem_attr_store_commit(struct mem_attr_update *update)
 {
 	struct xarray *xa = update->xa;
 	unsigned int span = update->span;
-	unsigned long gfn, next, bits;
-	unsigned int order;
+	unsigned long gfn, next;
+	bool merged;
 
 	/* What the reservation made of the tree. */
 	if (update->bits)
 		span = max(span, span_for(update->end));
 
 	for (gfn = update->start; gfn < update->end; gfn = next) {
-		/* What is beyond the tree has no bits to clear. */
-		if (!load_entry(xa, gfn, &bits, &order))
-			break;
-
-		next = update_node(update, gfn, order);
-		/* That was the last entry of a node. */
-		if (IS_ALIGNED(next, order_size(order + LEVEL_ORDER)))
+		next = update_node(update, gfn, span, &merged);
+		if (merged)
 			merge_up(xa, next - 1, span);
 		cond_resched();
 	}
 
-	/* A node that the update ends in, and one that was the root before. */
-	merge_up(xa, update->end - 1, span);
+	/* What was the root before may be merged now. */
 	if (span != update->span)
 		merge_up(xa, 0, span);
 }

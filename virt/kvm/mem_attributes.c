@@ -16,6 +16,7 @@
  * already takes no part in it.
  */
 #include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
 #include <kunit/visibility.h>
 #include <linux/kvm_host.h>
 #include <linux/sched/signal.h>
@@ -215,7 +216,7 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 
 	/* Don't walk for nothing. */
 	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
-	    !IS_ENABLED(CONFIG_KVM_MEMORY_ATTRIBUTES_KUNIT_TEST))
+	    !kunit_get_current_test())
 		return 0;
 
 	while (next_run(update, &run)) {
