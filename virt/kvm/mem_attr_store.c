@@ -20,14 +20,14 @@
  * An entry's order is therefore always a multiple of XA_CHUNK_SHIFT and there
  * are no sibling slots.  That is what makes the update's phases simple: an entry
  * that reaches across a boundary of the update is split by a single node for
- * each level, and from then on every store is to a slot that exists.  Stores
- * must never be smaller than the entry which they hit, xarrays would lose the
- * rest of it silently.
+ * each level, and from then on every store is to a slot that exists.  A store
+ * changes all of the entry that it hits, whatever its own order, so no entry that
+ * changes may reach beyond the update.
  *
  * Readers that hold the RCU lock find a gfn's old bits or its new ones at each
  * moment, and an entry's order is the shift of the node that it was read from,
  * which is constant.  A node that is replaced by a value has had that value in
- * all slots.
+ * all slots, and one that is removed with a root had bits of 0.
  *
  * Writers exclude each other by a lock of the caller's.  The lock of the xarray
  * is held for a number of slots that is bounded by constants.
@@ -86,7 +86,7 @@ static void *load_next(struct xa_state *xas, unsigned long gfn)
 
 /*
  * The entry at @gfn and its order.  False if @gfn is beyond the tree: then there
- * is no entry, but the largest block that has none and the bits of all of it.
+ * is no entry, but a block that has none, and the bits of all of it.
  */
 static bool load_entry(struct xarray *xa, unsigned long gfn,
 		       unsigned long *bits, unsigned int *order)
@@ -119,7 +119,10 @@ static bool is_in_tree(struct xarray *xa, unsigned long gfn)
 	return load_entry(xa, gfn, &bits, &order);
 }
 
-/* The order of all that the tree spans, i.e. of a root's slot and one level. */
+/*
+ * The order of all that the tree spans: that of the root's slots and one level
+ * more.  0 if there is no tree.
+ */
 static unsigned int tree_span(struct xarray *xa)
 {
 	unsigned int span = 0;
@@ -193,7 +196,10 @@ static void remove_root(struct xarray *xa, unsigned int span, bool empty)
 		xas_store(&xas, NULL);
 	}
 	if (empty) {
-		/* A root of single gfns is gone by now, its entry is the head. */
+		/*
+		 * The root may be gone by now: the head then is its first slot's
+		 * value, or the node below that slot.
+		 */
 		xas_set_order(&xas, 0, order);
 		xas_store(&xas, NULL);
 	}
@@ -316,7 +322,10 @@ static bool merge_node(struct xa_state *xas, unsigned long gfn, unsigned int spa
 	return true;
 }
 
-/* Merge what can be, from the entry at @gfn up to the slots of the root. */
+/*
+ * Merge what can be, from the entry at @gfn up to the slots of the node that spans
+ * 2^@span gfns, which stays.
+ */
 static void merge_up(struct xarray *xa, unsigned long gfn, unsigned int span)
 {
 	bool merged;
@@ -332,9 +341,12 @@ static void merge_up(struct xarray *xa, unsigned long gfn, unsigned int span)
 }
 
 /*
- * Carry the update out from the entry at @gfn on, which starts there, up to where
- * its node ends or a slot has a node below, and merge the node if it can be.
- * Returns the gfn to go on with.
+ * Carry the update out from @gfn on, up to where the node of its entry ends or a
+ * slot has a node below, and merge the node if it can be.  Returns the gfn to go
+ * on with.
+ *
+ * The entry starts at @gfn, unless a merge has made it a part of a larger one:
+ * that has the update's bits already, and isn't stored to.
  */
 static unsigned long update_node(const struct mem_attr_update *update,
 				 unsigned long gfn, unsigned int span, bool *merged)
@@ -358,7 +370,10 @@ static unsigned long update_node(const struct mem_attr_update *update,
 	do {
 		old = xa_to_value(entry);
 		new = (old & ~update->mask) | update->bits;
-		/* To the slot that was loaded from, i.e. to all of the entry. */
+		/*
+		 * To the slot that was loaded from, i.e. to all of the entry,
+		 * which is within the update if its bits change.
+		 */
 		if (new != old)
 			xas_store(&xas, xa_mk_value(new));
 		entry = xas_next_entry(&xas, end - 1);
@@ -421,12 +436,13 @@ void mem_attr_store_destroy(struct xarray *xa)
  * @xa: the store
  * @gfn: the gfn, less than MEM_ATTR_STORE_END
  * @order: set so that all gfns of the aligned block of 2^@order gfns around @gfn
- *	   have the same bits; multiple of XA_CHUNK_SHIFT for what was ever set
+ *	   have the same bits; a multiple of XA_CHUNK_SHIFT for what is in the tree
  *
  * Bits and order are from the same entry, i.e. belong to each other also if
  * there is a writer.  If there's none, then there is no larger block of an order
- * that is a multiple of XA_CHUNK_SHIFT.  What is beyond all gfns for which bits
- * were ever set isn't in an entry, has bits of 0, and any order.
+ * that is a multiple of XA_CHUNK_SHIFT, except for all that the tree spans.  What
+ * is beyond the tree isn't in an entry, has bits of 0, and an order that need not
+ * be such a multiple.
  *
  * Context: Any, takes the RCU lock.
  * Return: The bits.
@@ -448,10 +464,12 @@ unsigned long mem_attr_store_lookup(struct xarray *xa, unsigned long gfn,
  * @run: the run, from @start on
  *
  * As entries are as large as can be, a run is made of 2 * XA_CHUNK_SIZE of them
- * for each level of the tree at most, and some more during an update.
+ * for each level of the tree at most; beside a writer it can be more, as entries
+ * are merged after they are stored.
  *
- * Context: Any, takes the RCU lock.  If there is a writer, then the gfns of the
- *	    run had these bits at some time each, but not at the same time.
+ * Context: Any, holds the RCU lock all the time.  If there is a writer, then the
+ *	    gfns of the run had these bits at some time each, but not necessarily
+ *	    at the same time.
  */
 void mem_attr_store_run(struct xarray *xa, unsigned long start,
 			unsigned long end, struct mem_attr_run *run)
@@ -478,8 +496,8 @@ void mem_attr_store_run(struct xarray *xa, unsigned long start,
  * @gfn: the first gfn of the block, aligned to 2^@order
  * @order: the block's size is 2^@order gfns; at most MEM_ATTR_STORE_GFN_BITS
  *
- * Looks at the slots of one node at most, as a block that has a node below one of
- * its slots has different bits.
+ * Looks at the slots of one node at most, after a lookup or two, as a block that
+ * has a node below one of its slots has different bits.
  *
  * Context: Any, takes the RCU lock.  If there is a writer, then the answer may be
  *	    false although all gfns have the same bits.  It is true only if the

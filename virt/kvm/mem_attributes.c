@@ -100,8 +100,8 @@ bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
  * @gfn: the first gfn, aligned to the block's size
  * @order: the block's size is 2^@order gfns
  *
- * All attributes count, i.e. also those that are KVM's own.  Costs a lookup, and
- * a look at up to XA_CHUNK_SIZE slots of a node.
+ * All attributes count, i.e. also those that are KVM's own.  Costs a lookup or
+ * two, and a look at up to XA_CHUNK_SIZE slots of a node.
  *
  * Context: Any.  With kvm->slots_lock held, and no change of attributes begun
  *	    under it, the answer is exact.  With kvm->mmu_lock held, and for a

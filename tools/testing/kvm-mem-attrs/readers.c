@@ -18,16 +18,21 @@ static unsigned char before[NR_GFNS], after[NR_GFNS];
 static struct xarray xa;
 static bool done;
 
-/* All gfns of the block had @bits before the update, or have them after it. */
-static bool block_is(unsigned long gfn, unsigned int order, unsigned long bits)
+/* All gfns up to @end had @bits before the update, or have them after it. */
+static bool range_is(unsigned long gfn, unsigned long end, unsigned long bits)
 {
-	unsigned long end = min(((gfn >> order) + 1) << order, NR_GFNS);
-
-	for (gfn = gfn >> order << order; gfn < end; gfn++) {
+	for (; gfn < end; gfn++) {
 		if (uatomic_read(&before[gfn]) != bits && uatomic_read(&after[gfn]) != bits)
 			return false;
 	}
 	return true;
+}
+
+static bool block_is(unsigned long gfn, unsigned int order, unsigned long bits)
+{
+	unsigned long end = min(((gfn >> order) + 1) << order, NR_GFNS);
+
+	return range_is(gfn >> order << order, end, bits);
 }
 
 static void *reader(void *arg)
@@ -39,6 +44,7 @@ static void *reader(void *arg)
 	for (*nr_seen = 0; !uatomic_read(&done);) {
 		unsigned long gfn = rand_r(&seed) % NR_GFNS;
 		unsigned long number = uatomic_read(&nr_updates_twice);
+		struct mem_attr_run run;
 		unsigned long bits;
 		unsigned int order;
 		bool matches;
@@ -46,6 +52,9 @@ static void *reader(void *arg)
 		cmm_smp_rmb();
 		bits = mem_attr_store_lookup(&xa, gfn, &order);
 		matches = block_is(gfn, order, bits);
+
+		mem_attr_store_run(&xa, gfn, NR_GFNS, &run);
+		matches &= range_is(gfn, run.end, run.bits);
 
 		order = rand_r(&seed) % 12;
 		gfn = gfn >> order << order;
