@@ -6,7 +6,8 @@
  * They are set in the order
  *
  *	reserve		memory for the store
- *	prepare		the architecture, the last that can fail
+ *	prepare		take from host user space what becomes private, and ask the
+ *			architecture, the last that can fail
  *	invalidate	zap what the old attributes allowed to be mapped; from
  *			here on, vCPUs that fault on the range retry
  *	commit		store the new attributes
@@ -22,6 +23,7 @@
 #include <linux/sched/signal.h>
 #include <trace/events/kvm.h>
 
+#include "guest_memfd.h"
 #include "kvm_mm.h"
 #include "mem_attr_store.h"
 #include "mem_attributes.h"
@@ -113,6 +115,43 @@ bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t gfn, unsigned int order)
 {
 	return mem_attr_store_uniform(&kvm->mem_attr_array, gfn, order);
+}
+
+/**
+ * kvm_mem_attributes_change() - Are the attributes of a gfn being changed?
+ * @kvm: the VM
+ * @gfn: the gfn
+ *
+ * Context: Any.  If the answer is that they aren't, then what is read of them
+ *	    afterwards is what the last change made of them, or a later one.  If the
+ *	    attributes were read before, with a read barrier in between, and they
+ *	    aren't being changed, then they were stable at some time since.
+ * Return: Whether they are.
+ */
+bool kvm_mem_attributes_change(struct kvm *kvm, gfn_t gfn)
+{
+	/* Pairs with the release in end_change(). */
+	gfn_t end = smp_load_acquire(&kvm->mem_attr_change_end);
+
+	return gfn < end && gfn >= READ_ONCE(kvm->mem_attr_change_start);
+}
+
+static void begin_change(struct kvm *kvm, const struct mem_attr_update *update)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	WRITE_ONCE(kvm->mem_attr_change_start, update->start);
+	WRITE_ONCE(kvm->mem_attr_change_end, update->end);
+	/* Who sees the new attributes of a gfn, and a read barrier, sees this. */
+	smp_wmb();
+}
+
+static void end_change(struct kvm *kvm)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	/* Who sees that the change is over sees the attributes. */
+	smp_store_release(&kvm->mem_attr_change_end, 0);
 }
 
 /*
@@ -209,6 +248,21 @@ static void undo_update(struct kvm *kvm, const struct mem_attr_update *update, g
 	}
 }
 
+static int prepare_run(struct kvm *kvm, const struct mem_attr_update *update,
+		       const struct mem_attr_run *run)
+{
+	unsigned long new = (run->bits & ~update->mask) | update->bits;
+	int r = 0;
+
+	if (kvm_gmem_host_may_map(run->bits) && !kvm_gmem_host_may_map(new))
+		r = kvm_gmem_unshare(kvm, run->start, run->end);
+	if (r)
+		return r;
+
+	return kvm_prepare_mem_attr_range(kvm, run->start, run->end,
+					  update->mask, update->bits);
+}
+
 static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 {
 	struct mem_attr_run run = { .end = update->start };
@@ -216,7 +270,7 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 
 	/* Don't walk for nothing. */
 	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
-	    !kunit_get_current_test())
+	    !IS_ENABLED(CONFIG_KVM_GMEM_IN_PLACE) && !kunit_get_current_test())
 		return 0;
 
 	while (next_run(update, &run)) {
@@ -226,8 +280,7 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 
 		r = -EINTR;
 		if (!fatal_signal_pending(current))
-			r = kvm_prepare_mem_attr_range(kvm, run.start, run.end,
-						       update->mask, update->bits);
+			r = prepare_run(kvm, update, &run);
 		if (r) {
 			undo_update(kvm, update, run.start);
 			return r;
@@ -248,13 +301,26 @@ struct mem_attr_zap {
 	bool flush;
 };
 
-/* The half of memory that must not stay mapped. */
-static enum kvm_gfn_range_filter stale_half(const struct mem_attr_update *update)
+/*
+ * The halves of memory that must not stay mapped where the update changes @bits.
+ *
+ * Attributes that are KVM's own don't tell which half may be mapped, but if the
+ * guest's view is among them they may tell that neither may.
+ */
+static int stale_halves(const struct mem_attr_update *update, unsigned long bits)
 {
-	if (update->bits & KVM_MEMORY_ATTRIBUTE_PRIVATE)
-		return KVM_FILTER_SHARED;
+	unsigned long new = (bits & ~update->mask) | update->bits;
 
-	return KVM_FILTER_PRIVATE;
+	if (!is_change(update, bits))
+		return 0;
+
+	if (update->mask == KVM_MEM_ATTR_USER_MASK)
+		return new & KVM_MEMORY_ATTRIBUTE_PRIVATE ? KVM_FILTER_SHARED : KVM_FILTER_PRIVATE;
+
+	if (kvm_tracked_view_is_private(new) != !!(new & KVM_MEMORY_ATTRIBUTE_PRIVATE))
+		return KVM_FILTER_SHARED | KVM_FILTER_PRIVATE;
+
+	return 0;
 }
 
 /* An SPTE that was zapped maps a PUD at most, though maybe little of it changes. */
@@ -328,9 +394,6 @@ static void zap_run(struct mem_attr_zap *zap, const struct mem_attr_run *run)
  * Add the update to the invalidation in progress, and zap what it changes.  What
  * wasn't reached yet when mmu_lock is let go of may be used up to then, but not
  * be mapped anew.
- *
- * KVM's own attributes don't tell which half may be mapped, so their change zaps
- * nothing.
  */
 static void begin_invalidation(struct mem_attr_zap *zap, const struct mem_attr_update *update)
 {
@@ -343,8 +406,9 @@ static void begin_invalidation(struct mem_attr_zap *zap, const struct mem_attr_u
 	kvm_mmu_invalidate_start(kvm);
 	kvm_mmu_invalidate_range_add(kvm, zap->start, zap->end);
 
-	while (update->mask == KVM_MEM_ATTR_USER_MASK && next_run(update, &run)) {
-		if (is_change(update, run.bits))
+	while (next_run(update, &run)) {
+		zap->filter = stale_halves(update, run.bits);
+		if (zap->filter)
 			zap_run(zap, &run);
 		mmu_lock_break(zap);
 	}
@@ -372,7 +436,6 @@ static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *up
 		return r;
 
 	/* Before the reservation, while the store can tell what is uniform. */
-	zap.filter = stale_half(update);
 	zap.start = update->start;
 	zap.end = update->end;
 	kvm_arch_widen_mem_attributes(kvm, &zap.start, &zap.end);
@@ -386,21 +449,24 @@ static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *up
 	if (r)
 		return r;
 
+	begin_change(kvm, update);
 	r = prepare_update(kvm, update);
 	if (r) {
 		mem_attr_store_cancel(update);
-		return r;
+		goto out;
 	}
 
 	begin_invalidation(&zap, update);
 	mem_attr_store_commit(update);
 	end_invalidation(kvm);
-	return 0;
+out:
+	end_change(kvm);
+	return r;
 }
 
 /* Set the attributes in @mask, which must be @owner's, for [@start, @end). */
-static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner,
-			      unsigned long mask, unsigned long attrs)
+static int __set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner,
+				unsigned long mask, unsigned long attrs)
 {
 	struct mem_attr_update update = {
 		.xa = &kvm->mem_attr_array,
@@ -409,17 +475,48 @@ static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner
 		.mask = mask,
 		.bits = attrs,
 	};
-	int r;
 
 	if (WARN_ON_ONCE(!mask || mask & ~owner || attrs & ~mask))
 		return -EINVAL;
 
+	return set_mem_attributes_locked(kvm, &update);
+}
+
+static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner,
+			      unsigned long mask, unsigned long attrs)
+{
+	int r;
+
 	if (mutex_lock_killable(&kvm->slots_lock))
 		return -EINTR;
 
-	r = set_mem_attributes_locked(kvm, &update);
+	r = __set_mem_attributes(kvm, start, end, owner, mask, attrs);
 	mutex_unlock(&kvm->slots_lock);
 	return r;
+}
+
+/**
+ * kvm_set_internal_mem_attributes_locked() - Set attributes that are KVM's own
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last, greater than @start
+ * @mask: the attributes to change, of KVM_MEM_ATTR_INTERNAL_MASK
+ * @attrs: what they are to become, a subset of @mask
+ *
+ * For who has to know more of the memslots than that they don't change.
+ *
+ * Context: kvm->slots_lock is held, may sleep.
+ * Return: As kvm_set_internal_mem_attributes().
+ */
+int kvm_set_internal_mem_attributes_locked(struct kvm *kvm, gfn_t start, gfn_t end,
+					   unsigned long mask, unsigned long attrs)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (start >= end || end - 1 > kvm_arch_max_mem_attributes_gfn(kvm))
+		return -EINVAL;
+
+	return __set_mem_attributes(kvm, start, end, KVM_MEM_ATTR_INTERNAL_MASK, mask, attrs);
 }
 
 /**
@@ -433,7 +530,8 @@ static int set_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 owner
  * For use by all of KVM.  Userspace's attributes stay as they are: there's no
  * function to set those but for the ioctl.
  *
- * Mappings stay as they are.
+ * Mappings stay as they are, unless the attributes are the guest's view and it
+ * isn't userspace's.
  *
  * If the range is of a guest's choice, then the caller has to bound it, and to
  * check that memslots cover it.

@@ -12,6 +12,8 @@ struct kvm;
 void kvm_init_mem_attributes(struct kvm *kvm);
 void kvm_destroy_mem_attributes(struct kvm *kvm);
 u64 kvm_supported_mem_attributes(struct kvm *kvm);
+int kvm_set_internal_mem_attributes_locked(struct kvm *kvm, gfn_t start, gfn_t end,
+					   unsigned long mask, unsigned long attrs);
 int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 				    struct kvm_memory_attributes *attrs);
 
