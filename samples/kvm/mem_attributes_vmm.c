@@ -20,7 +20,14 @@
  *     that the memslot cannot serve. Resolve it and run the vCPU again, or
  *     stop: KVM has changed nothing and will not decide.          (vmm.c)
  *
- * The sample plays this in seven acts, checks each step, and draws a map of the
+ * And where KVM offers it:
+ *
+ *  7. Have KVM track the guest's view, what it asked for and the VMM agreed to,
+ *     so that an attribute that differs from it is a fault, too.    (vmm.c)
+ *  8. Use guest_memfd for both halves: a page keeps its content when it is
+ *     converted, and the host maps it exactly while it is shared. (memory.c)
+ *
+ * The sample plays this in acts, checks each step, and draws a map of the
  * attributes after each act.
  */
 #include <errno.h>	/* KVM_EINVAL is EINVAL */
@@ -45,6 +52,7 @@
 #define NEW_SECRET	"a second secret"
 #define QUESTION	"guest to host: hello?"
 #define REPLY		"host to guest: hello!"
+#define LOADED		"a kernel to boot"
 #define NOTHING		""	/* as every text, padded with zeros */
 
 static void act_private(struct vmm *vmm)
@@ -177,11 +185,70 @@ static void act_fault(struct vmm *vmm)
 	check(guest_finds(vmm, &page, QUESTION), "the guest reads it back");
 }
 
+static void act_in_place(struct vmm *vmm)
+{
+	struct region *place = &vmm->regions[PLACE];
+	struct span all = all_pages_of(place);
+	struct span shared = pages_of(place, 0, 4);
+	struct span kept = pages_of(place, 4, 4);
+
+	host_writes(&all, LOADED);
+	vmm->on_conversion = policy_agree;
+	check(guest_asks(vmm, &all, true) == 0, "the guest is told that the pages are private");
+	check(guest_finds(vmm, &all, LOADED),
+	      "the guest finds in them what the host has written");
+	check(host_is_refused(&all),
+	      "the host has lost them: its mapping is empty, and system calls get EFAULT");
+
+	guest_writes(vmm, &all, SECRET);
+	check(guest_asks(vmm, &shared, false) == 0,
+	      "the guest is told that half of them are shared");
+	check(host_finds(&shared, SECRET),
+	      "the host sees what the guest has written: it is the same page");
+	check(host_is_refused(&kept), "the host does not get to see the others");
+
+	check(guest_asks(vmm, &shared, true) == 0 && host_is_refused(&shared) &&
+	      guest_finds(vmm, &shared, SECRET),
+	      "and back: private, refused to the host, with their content");
+}
+
+static void act_disagree(struct vmm *vmm)
+{
+	struct span page = pages_of(&vmm->regions[PLACE], 5, 1);
+	unsigned int nr_faults = vmm->nr_faults;
+
+	memory_set_private(vmm, &page, false);
+	check(host_is_refused(&page),
+	      "the page is still private for the guest, so the host may not map it");
+
+	vmm->on_memory_fault = policy_follow_the_guest;
+	check(guest_finds(vmm, &page, SECRET),
+	      "the guest has read its secret, once the VMM made the page PRIVATE again");
+	check(vmm->nr_faults == nr_faults + 1, "before that, the guest's access faulted, once");
+	check(vmm->last_fault.gpa == span_gpa(&page) &&
+	      vmm->last_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE,
+	      "the fault named the page, and said that the guest takes it for private");
+}
+
+static bool views_are_tracked(const struct vmm *vmm)
+{
+	return vmm->tracks_view && vmm->regions[PLACE].plugged;
+}
+
+static bool is_shared_in_place(const struct vmm *vmm)
+{
+	return vmm->regions[PLACE].plugged;
+}
+
 static const struct act {
 	const char *title;
 	const char *why;
 	void (*play)(struct vmm *vmm);
 	unsigned int nr_checks;
+
+	/* NULL for what any KVM with private memory can do. */
+	bool (*is_offered)(const struct vmm *vmm);
+	const char *lack;
 } acts[] = {
 	{
 		"the VMM makes memory private",
@@ -217,8 +284,23 @@ static const struct act {
 		"The VMM marks a page of \"plain\" PRIVATE, but its memslot has no guest_memfd.\n"
 		"KVM reports the access; the VMM corrects itself and the guest never notices.",
 		act_fault, 5,
+	}, {
+		"one page for both sides",
+		"\"place\" has no halves: host and guest use the same pages of guest_memfd, which\n"
+		"the VMM has mapped. What is converted stays where it is, with its content.",
+		act_in_place, 7, is_shared_in_place, "GUEST_MEMFD_FLAG_IN_PLACE",
+	}, {
+		"the VMM and the guest disagree",
+		"The VMM takes back PRIVATE from a page that the guest has asked to be private.\n"
+		"KVM has kept the guest's view, so the access faults, and the VMM mends it.",
+		act_disagree, 4, views_are_tracked, "KVM_CAP_TRACKED_GUEST_VIEW",
 	},
 };
+
+static bool is_offered(const struct vmm *vmm, const struct act *act)
+{
+	return !act->is_offered || act->is_offered(vmm);
+}
 
 static void introduce(const struct vmm *vmm)
 {
@@ -232,13 +314,14 @@ static void introduce(const struct vmm *vmm)
 			   vmm->regions[i].about);
 }
 
-static unsigned int count_checks(void)
+static unsigned int count_checks(const struct vmm *vmm)
 {
 	unsigned int sum = 0;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(acts); i++)
-		sum += acts[i].nr_checks;
+		if (is_offered(vmm, &acts[i]))
+			sum += acts[i].nr_checks;
 	return sum;
 }
 
@@ -248,6 +331,10 @@ static void play_acts(struct vmm *vmm)
 
 	for (i = 0; i < ARRAY_SIZE(acts); i++) {
 		headline(i + 1, ARRAY_SIZE(acts), acts[i].title, acts[i].why);
+		if (!is_offered(vmm, &acts[i])) {
+			print_line("  Not played: this kernel does not offer %s.", acts[i].lack);
+			continue;
+		}
 		memory_begin_act(vmm);
 		vmm->on_conversion = policy_deny;
 		vmm->on_memory_fault = NULL;
@@ -327,7 +414,7 @@ int main(int argc, char **argv)
 
 	parse_options(argc, argv);
 	vmm_create(&vmm);
-	checks_plan(count_checks());
+	checks_plan(count_checks(&vmm));
 	introduce(&vmm);
 	play_acts(&vmm);
 	return checks_finish();

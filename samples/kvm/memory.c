@@ -45,10 +45,17 @@ const char *span_name(const struct span *span)
 
 static char *create_shared_half(const struct region *region)
 {
-	void *mem = mmap(NULL, region->nr_pages * PAGE_SIZE,
-			 PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	int fd = -1;
+	void *mem;
 
+	if (region->in_place) {
+		flags = MAP_SHARED;
+		fd = region->guest_memfd;
+	}
+
+	mem = mmap(NULL, region->nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   flags, fd, 0);
 	if (mem == MAP_FAILED)
 		give_up("mmap() the shared half of a memslot",
 			"The host is out of memory or address space.");
@@ -60,8 +67,12 @@ static int create_private_half(struct vmm *vmm, const struct region *region)
 	struct kvm_create_guest_memfd gmem = {
 		.size = region->nr_pages * PAGE_SIZE,
 	};
-	int fd = ioctl(vmm->vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
+	int fd;
 
+	if (region->in_place)
+		gmem.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_IN_PLACE;
+
+	fd = ioctl(vmm->vm_fd, KVM_CREATE_GUEST_MEMFD, &gmem);
 	if (fd < 0)
 		give_up("KVM_CREATE_GUEST_MEMFD, the private half of a memslot",
 			"EINVAL: a size that is not whole pages, or a flag that this VM does not offer.");
@@ -81,14 +92,13 @@ void memory_plug(struct vmm *vmm, struct region *region)
 		.memory_size = region->nr_pages * PAGE_SIZE,
 	};
 
-	region->shared = create_shared_half(region);
-	slot.userspace_addr = (__u64)(unsigned long)region->shared;
-
 	if (region->with_guest_memfd) {
 		region->guest_memfd = create_private_half(vmm, region);
 		slot.guest_memfd = region->guest_memfd;
 		slot.flags = KVM_MEM_GUEST_MEMFD;
 	}
+	region->shared = create_shared_half(region);
+	slot.userspace_addr = (__u64)(unsigned long)region->shared;
 
 	if (ioctl(vmm->vm_fd, KVM_SET_USER_MEMORY_REGION2, &slot))
 		give_up("KVM_SET_USER_MEMORY_REGION2, a new memslot",
@@ -141,7 +151,7 @@ bool memory_set_private(struct vmm *vmm, const struct span *span,
 
 	if (ioctl(vmm->vm_fd, KVM_SET_MEMORY_ATTRIBUTES, &attrs)) {
 		complain("KVM_SET_MEMORY_ATTRIBUTES",
-			 "EINVAL: a bad range or attribute. ENOMEM: no room to record it. EINTR: being killed. Nothing changed.");
+			 "EINVAL: a bad range or attribute. ENOMEM: no room to record it. EAGAIN: a page is in use, in place. EINTR: being killed. Nothing changed.");
 		return false;
 	}
 
@@ -178,6 +188,8 @@ bool memory_convert(struct vmm *vmm, const struct span *span, bool private)
 	if (!memory_set_private(vmm, span, private))
 		return false;
 
+	if (span->region->in_place)
+		return true;
 	if (private)
 		free_shared_half(span);
 	else if (span->region->with_guest_memfd)

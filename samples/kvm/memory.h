@@ -7,6 +7,9 @@
  * a guest_memfd, which the host does not map (no GUEST_MEMFD_FLAG_MMAP). Which
  * of the two a guest physical page uses is its attribute, and the attribute is
  * the VMM's to set. KVM has no call to read attributes back, hence the record.
+ *
+ * Memory that is shared in place has one half only, a guest_memfd that the host
+ * maps (GUEST_MEMFD_FLAG_IN_PLACE): the attribute says whether it may look.
  */
 #ifndef SAMPLES_KVM_MEMORY_H
 #define SAMPLES_KVM_MEMORY_H
@@ -30,6 +33,7 @@ struct region {
 	__u64 gpa;
 	unsigned int nr_pages;
 	bool with_guest_memfd;
+	bool in_place;
 
 	/* Of a region that has a memslot: */
 	bool plugged;
@@ -60,7 +64,7 @@ static inline struct span all_pages_of(struct region *region)
 
 __u64 span_gpa(const struct span *span);
 
-/* The host's mapping of the span's shared half. */
+/* The host's mapping of the span's shared half, or of its only one. */
 char *span_shared(const struct span *span);
 
 /* "ram pages 8-15", in one of four buffers that take turns. */
@@ -82,7 +86,8 @@ bool memory_set_private(struct vmm *vmm, const struct span *span,
 
 /*
  * Converts: sets the attribute, then frees the half that fell out of use.
- * The content of the pages is not carried over.
+ * The content of the pages is not carried over, but for what is shared in place:
+ * that stays where it is.
  */
 bool memory_convert(struct vmm *vmm, const struct span *span, bool private);
 

@@ -63,3 +63,13 @@ bool policy_share_on_fault(struct vmm *vmm, const struct memory_fault *fault)
 		return false;
 	return memory_set_private(vmm, &span, false);
 }
+
+bool policy_follow_the_guest(struct vmm *vmm, const struct memory_fault *fault)
+{
+	struct span span;
+
+	if (!memory_find(vmm, fault->gpa, fault->size / PAGE_SIZE, &span))
+		return false;
+	return memory_set_private(vmm, &span,
+				  fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE);
+}

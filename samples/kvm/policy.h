@@ -20,4 +20,7 @@ long policy_plug_and_agree(struct vmm *vmm, const struct conversion *request);
 /* Makes the page that the guest touched shared. */
 bool policy_share_on_fault(struct vmm *vmm, const struct memory_fault *fault);
 
+/* Makes the page what the guest takes it for, which the fault says. */
+bool policy_follow_the_guest(struct vmm *vmm, const struct memory_fault *fault);
+
 #endif /* SAMPLES_KVM_POLICY_H */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "checks.h"
 #include "guest.h"
@@ -88,6 +90,24 @@ bool host_finds(const struct span *span, const char *text)
 			return false;
 	}
 	return true;
+}
+
+/* A system call gets an error where an access of the host's own gets SIGBUS. */
+bool host_is_refused(const struct span *span)
+{
+	const char *page = span_shared(span);
+	bool refused = true;
+	unsigned int i;
+	int fds[2];
+
+	if (pipe(fds))
+		give_up("pipe()", "EMFILE: too many open files.");
+	for (i = 0; i < span->nr_pages; i++, page += PAGE_SIZE)
+		if (write(fds[1], page, 1) >= 0 || errno != EFAULT)
+			refused = false;
+	close(fds[0]);
+	close(fds[1]);
+	return refused;
 }
 
 void host_writes(const struct span *span, const char *text)

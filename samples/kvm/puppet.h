@@ -19,6 +19,9 @@ long guest_asks(struct vmm *vmm, const struct span *span, bool to_private);
 /* Does the host find @text in each page, and zeros in the rest of it? */
 bool host_finds(const struct span *span, const char *text);
 
+/* Does the kernel refuse each page, with EFAULT, when the host passes it on? */
+bool host_is_refused(const struct span *span);
+
 /* The host writes @text at the start of each page, in the shared half. */
 void host_writes(const struct span *span, const char *text);
 

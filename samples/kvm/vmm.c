@@ -41,6 +41,14 @@ static const struct region initial_regions[NR_REGIONS] = {
 		.gpa = 0x300000,
 		.nr_pages = 8,
 	},
+	[PLACE] = {
+		.name = "place",
+		.about = "one guest_memfd for both, which the host has mapped",
+		.gpa = 0x400000,
+		.nr_pages = 8,
+		.with_guest_memfd = true,
+		.in_place = true,
+	},
 };
 
 /* Several capabilities are bit masks, so an error must not look like one. */
@@ -74,6 +82,22 @@ static void open_kvm(struct vmm *vmm)
 	     "load KVM's module, on a CPU with virtualization enabled");
 }
 
+/*
+ * Keep what the guest takes its memory for apart from what the attributes say.
+ * Like all that decides how the guest's accesses are seen, before there are vCPUs.
+ */
+static void track_view(struct vmm *vmm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_TRACKED_GUEST_VIEW };
+
+	if (!vmm_vm_cap(vmm, KVM_CAP_TRACKED_GUEST_VIEW))
+		return;
+	if (ioctl(vmm->vm_fd, KVM_ENABLE_CAP, &cap))
+		give_up("KVM_ENABLE_CAP(KVM_CAP_TRACKED_GUEST_VIEW)",
+			"EINVAL: the VM has vCPUs already.");
+	vmm->tracks_view = true;
+}
+
 static void create_vm(struct vmm *vmm)
 {
 	arch_require_vm_type(vmm);
@@ -91,6 +115,7 @@ static void create_vm(struct vmm *vmm)
 		skip("KVM has no guest_memfd for this VM",
 		     "boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y");
 	arch_enable_conversions(vmm);
+	track_view(vmm);
 }
 
 static void create_memory(struct vmm *vmm)
@@ -99,6 +124,8 @@ static void create_memory(struct vmm *vmm)
 	memory_plug(vmm, &vmm->regions[BOOT]);
 	memory_plug(vmm, &vmm->regions[RAM]);
 	memory_plug(vmm, &vmm->regions[PLAIN]);
+	if (vmm_vm_cap(vmm, KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_IN_PLACE)
+		memory_plug(vmm, &vmm->regions[PLACE]);
 }
 
 /* The guest's code is part of this program, and is copied from there. */

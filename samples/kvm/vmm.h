@@ -38,6 +38,7 @@ enum region_nr {
 	RAM,
 	LATE,		/* has no memslot until the guest asks for it */
 	PLAIN,		/* has no guest_memfd, so cannot hold private pages */
+	PLACE,		/* shared in place: has a memslot if KVM offers that */
 	NR_REGIONS,
 };
 
@@ -46,6 +47,7 @@ struct vmm {
 	int vm_fd;
 	int vcpu_fd;
 	struct kvm_run *run;
+	bool tracks_view;	/* KVM keeps the guest's view of its memory */
 	struct region regions[NR_REGIONS];
 
 	/* KVM sets no policy: these two decide. */
@@ -58,7 +60,7 @@ struct vmm {
 	unsigned int nr_faults;
 };
 
-/* Makes the VM, its memory (all but LATE) and its vCPU, or skips. */
+/* Makes the VM, its memory (but for LATE, see PLACE) and its vCPU, or skips. */
 void vmm_create(struct vmm *vmm);
 
 /* Runs the guest until it rings the doorbell; serves all other exits. */

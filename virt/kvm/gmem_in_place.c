@@ -8,12 +8,11 @@
  * of the file: page of the file > memslot that is bound there > gfn > attribute.
  * A page that's bound to no memslot is private.
  *
- * While userspace makes a range private, user mappings of it are gone and can't be
- * faulted in, as kvm_mem_attributes_change() says.  That begins before each file's
- * invalidate_lock is taken exclusively to zap its mappings, and faults hold that
- * lock shared to look at it.  So a fault has either installed its mapping before the
- * zap, or still has its folio and is noticed as another user of it, or comes later
- * and waits.
+ * A host fault looks at bindings and attributes, and installs its mapping, with the
+ * file's invalidate_lock held shared.  Who takes memory from the host says so first,
+ * by kvm_mem_attributes_change() or by removing bindings, and then takes that lock
+ * exclusively once: faults that were on their way have installed their mappings by
+ * then, which can be zapped, and those that come later wait or fail.
  */
 #include <linux/folio_batch.h>
 #include <linux/kvm_host.h>
@@ -24,8 +23,8 @@
 #include "guest_memfd.h"
 #include "mem_attr_store.h"
 
-/* Pages whose mappings are zapped and users looked for under invalidate_lock. */
-#define PAGES_PER_LOCK	512
+/* Pages whose mappings are zapped in one go. */
+#define PAGES_PER_ZAP	512
 
 /**
  * kvm_gmem_host_may_map() - May host user space map a gfn with such attributes?
@@ -44,88 +43,207 @@ bool kvm_gmem_host_may_map(unsigned long attrs)
 	return !kvm_tracked_view_is_private(attrs);
 }
 
+/*
+ * Map a page that the host may map.  If its folio is locked then that's not waited
+ * for with invalidate_lock held, as memory_failure() takes them the other way round:
+ * it's returned in @locked, with a reference.
+ */
+static vm_fault_t map_folio(struct vm_fault *vmf, struct folio **locked)
+{
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	struct folio *folio;
+	vm_fault_t ret;
+
+	folio = kvm_gmem_get_folio(file_inode(vmf->vma->vm_file), vmf->pgoff, FGP_FOR_MMAP);
+	if (IS_ERR(folio))
+		return vmf_error(PTR_ERR(folio));
+
+	if (!folio_trylock(folio)) {
+		*locked = folio;
+		return VM_FAULT_NOPAGE;
+	}
+
+	if (folio_test_hwpoison(folio)) {
+		ret = VM_FAULT_HWPOISON;
+	} else {
+		if (!folio_test_uptodate(folio)) {
+			clear_highpage(folio_page(folio, 0));
+			folio_mark_uptodate(folio);
+		}
+		ret = vmf_insert_page_mkwrite(vmf, folio_file_page(folio, vmf->pgoff), write);
+	}
+
+	folio_unlock(folio);
+	folio_put(folio);
+	return ret;
+}
+
+/*
+ * Wait until the attributes of a gfn aren't being changed, without mmap_lock if the
+ * fault can be tried again.  It's mmap_lock and not the VMA's: vm_ops without
+ * ->map_pages() are never called with that, see vmf_can_call_fault().
+ */
+static vm_fault_t wait_for_change(struct vm_fault *vmf, struct kvm *kvm, gfn_t gfn)
+{
+	if (!fault_flag_allow_retry_first(vmf->flags)) {
+		if (kvm_wait_mem_attributes_change(kvm, gfn))
+			return VM_FAULT_SIGBUS;
+		return VM_FAULT_NOPAGE;
+	}
+
+	if (!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT)) {
+		mmap_read_unlock(vmf->vma->vm_mm);
+		/* A task that's being killed doesn't try again. */
+		kvm_wait_mem_attributes_change(kvm, gfn);
+	}
+	return VM_FAULT_RETRY;
+}
+
 /**
- * kvm_gmem_host_fault() - What to answer to a fault of host user space
+ * kvm_gmem_check_host_fault() - May host user space map a gfn now?
  * @kvm: the VM
  * @gfn: the gfn that the page is bound to
  *
- * Context: The file's invalidate_lock is held, so that no conversion can begin to
- *	    zap mappings before the fault has its folio.
- * Return: 0 if the page may be mapped, VM_FAULT_SIGBUS if not, and VM_FAULT_NOPAGE
- *	   if it's being converted: the access is to be tried again.
+ * Context: invalidate_lock of the page's file is held, so that a conversion that
+ *	    begins meanwhile can't take the page from the host before it's mapped.
+ * Return: 0 if it may, VM_FAULT_SIGBUS if not, VM_FAULT_RETRY if that may be about
+ *	   to change.
  */
-vm_fault_t kvm_gmem_host_fault(struct kvm *kvm, gfn_t gfn)
+vm_fault_t kvm_gmem_check_host_fault(struct kvm *kvm, gfn_t gfn)
 {
-	if (kvm_mem_attributes_change(kvm, gfn))
-		return VM_FAULT_NOPAGE;
+	/* In this order: what's read after no change was seen is in force. */
+	bool change = kvm_mem_attributes_change(kvm, gfn);
 
 	if (!kvm_gmem_host_may_map(kvm_get_all_mem_attributes(kvm, gfn)))
 		return VM_FAULT_SIGBUS;
 
-	return 0;
+	return change ? VM_FAULT_RETRY : 0;
+}
+
+/**
+ * kvm_gmem_fault_in_place() - Handle a fault of host user space
+ * @vmf: the fault, on a file that's shared in place
+ *
+ * Context: A vm_operations_struct's fault(), i.e. mmap_lock is held, may sleep.  Takes
+ *	    invalidate_lock, and folio locks by trylock under it.
+ * Return: VM_FAULT_NOPAGE if the page is mapped, or the access is to be tried again,
+ *	   VM_FAULT_RETRY likewise, if mmap_lock was let go of to wait, or couldn't be,
+ *	   VM_FAULT_SIGBUS if the host may not map the page, or on a fatal signal,
+ *	   VM_FAULT_HWPOISON if the page has a memory error,
+ *	   VM_FAULT_OOM without memory.
+ */
+vm_fault_t kvm_gmem_fault_in_place(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct folio *locked = NULL;
+	struct kvm *kvm;
+	vm_fault_t ret;
+	gfn_t gfn;
+
+	filemap_invalidate_lock_shared(mapping);
+	ret = kvm_gmem_check_bindings(mapping->host, vmf->pgoff, &kvm, &gfn);
+	if (ret == VM_FAULT_RETRY)
+		kvm_get_kvm(kvm);
+	if (!ret)
+		ret = map_folio(vmf, &locked);
+	filemap_invalidate_unlock_shared(mapping);
+
+	if (locked) {
+		if (folio_wait_locked_killable(locked))
+			ret = VM_FAULT_SIGBUS;
+		folio_put(locked);
+	}
+	if (ret == VM_FAULT_RETRY) {
+		ret = wait_for_change(vmf, kvm, gfn);
+		kvm_put_kvm(kvm);
+	}
+	return ret;
 }
 
 /*
- * Has somebody a reference to one of the pages, besides the page cache?  They could
- * read and write it without a mapping, now or later.
+ * A folio of [@start, @end) that somebody has a reference to, besides the page cache,
+ * with a reference: he could read and write it without a mapping, now or later.  NULL
+ * if there's none.  Folios with memory errors are nobody's: neither the host nor the
+ * guest gets to map them again.
  */
-static int check_unused(struct address_space *mapping, pgoff_t start, pgoff_t end)
+static struct folio *find_used(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
-	enum lru_cache_drained drained = LRU_CACHE_NOT_DRAINED;
+	struct folio *folio, *used = NULL;
 	struct folio_batch batch;
-	struct folio *folio;
-	int i, r = 0;
+	int i;
 
 	folio_batch_init(&batch);
-	while (!r && filemap_get_folios(mapping, &start, end - 1, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch) && !r; i++) {
+	while (!used && filemap_get_folios(mapping, &start, end - 1, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch) && !used; i++) {
 			folio = batch.folios[i];
 			/* One reference is the batch's own. */
-			lru_cache_drain_for_folio(folio, 1, &drained);
-			if (folio_ref_count(folio) != folio_nr_pages(folio) + 1)
-				r = -EAGAIN;
+			if (folio_ref_count(folio) == folio_nr_pages(folio) + 1)
+				continue;
+			if (folio_test_hwpoison(folio))
+				continue;
+
+			folio_get(folio);
+			used = folio;
 		}
 		folio_batch_release(&batch);
-
-		if (fatal_signal_pending(current))
-			r = -EINTR;
-		cond_resched();
 	}
-	return r;
+	return used;
 }
 
-static pgoff_t gfn_to_index(struct kvm_memory_slot *slot, gfn_t gfn)
+/* Zap user mappings of [@index, @end) and look for other users, but for LRU caches. */
+static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 {
-	return gfn - slot->base_gfn + slot->gmem.pgoff;
+	enum lru_cache_drained drained = LRU_CACHE_NOT_DRAINED;
+	struct folio *used;
+
+	unmap_mapping_pages(mapping, index, end - index, false);
+	used = find_used(mapping, index, end);
+	if (!used)
+		return 0;
+
+	lru_cache_drain_for_folio(used, 1, &drained);
+	folio_put(used);
+
+	used = find_used(mapping, index, end);
+	if (!used)
+		return 0;
+
+	folio_put(used);
+	return -EAGAIN;
 }
 
-/* Take a memslot's part of [@start, @end) from host user space, piece by piece. */
-static int unshare_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+/*
+ * Take a memslot's part of [@start, @end) from host user space, where faults have
+ * been told not to map it.
+ */
+static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
 	/* A file that is being closed waits for slots_lock before it's gone. */
 	struct file *file = slot->gmem.file;
 	struct address_space *mapping;
-	pgoff_t index, last, next;
+	unsigned long index, last, next;
 	int r = 0;
 
 	if (!file || !kvm_gmem_is_in_place(file_inode(file)))
 		return 0;
 
 	mapping = file->f_mapping;
-	index = gfn_to_index(slot, max(start, slot->base_gfn));
-	last = gfn_to_index(slot, min(end, slot->base_gfn + slot->npages));
+	/* Wait for faults that haven't been told. */
+	if (down_write_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	up_write(&mapping->invalidate_lock);
 
-	for (; index < last && !r; index = next) {
-		next = min(index + PAGES_PER_LOCK, last);
+	index = kvm_gmem_get_index(slot, max(start, slot->base_gfn));
+	last = kvm_gmem_get_index(slot, min(end, slot->base_gfn + slot->npages));
 
-		filemap_invalidate_lock(mapping);
-		unmap_mapping_pages(mapping, index, next - index, false);
-		r = check_unused(mapping, index, next);
-		filemap_invalidate_unlock(mapping);
-
-		if (!r && fatal_signal_pending(current))
-			r = -EINTR;
+	while (!r && xa_find(&mapping->i_pages, &index, last - 1, XA_PRESENT)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
+
+		next = min(index + PAGES_PER_ZAP, last);
+		r = take_pages(mapping, index, next);
+		index = next;
 	}
 	return r;
 }
@@ -137,9 +255,9 @@ static int unshare_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
  * @end: the gfn after the last
  *
  * Zaps user mappings of what in the range is shared in place, and looks for others
- * who use it: pages that are pinned, in a pipe, or about to be mapped.  Their
- * content doesn't change, and whatever was zapped can be faulted in again unless
- * the range becomes private.
+ * who use it: pages that are pinned or in a pipe, or that a vCPU is about to map.
+ * Their content doesn't change, and whatever was zapped can be faulted in again
+ * unless the range becomes private.
  *
  * Context: kvm->slots_lock is held, and kvm_mem_attributes_change() is true for the
  *	    range.  Takes invalidate_lock of guest_memfd files.  May sleep.
@@ -147,19 +265,23 @@ static int unshare_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
  */
 int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	struct kvm_memslots *slots = kvm_memslots(kvm);
 	struct kvm_memslot_iter iter;
-	int r;
+	struct kvm_memslots *slots;
+	int i, r;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	kvm_for_each_memslot_in_gfn_range(&iter, slots, start, end) {
-		if (!kvm_slot_has_gmem(iter.slot))
-			continue;
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		slots = __kvm_memslots(kvm, i);
 
-		r = unshare_slot(iter.slot, start, end);
-		if (r)
-			return r;
+		kvm_for_each_memslot_in_gfn_range(&iter, slots, start, end) {
+			if (!kvm_slot_has_gmem(iter.slot))
+				continue;
+
+			r = take_slot(iter.slot, start, end);
+			if (r)
+				return r;
+		}
 	}
 	return 0;
 }
@@ -167,24 +289,27 @@ int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
 /**
  * kvm_gmem_check_binding() - May a memslot be bound to a file that's shared in place?
  * @kvm: the VM
- * @slot: the memslot
- * @mapping: the file's pages
+ * @slot: the memslot, which has the file, but isn't bound to it
  *
  * What is bound to no memslot can't be mapped, but can have users from when it was
  * bound to another one.  Where it's private by being bound, it must have none.
  *
- * Context: kvm->slots_lock is held, and nothing is bound to these pages.  May sleep.
+ * From here on, changes of the VM's attributes call kvm_gmem_unshare().
+ *
+ * Context: kvm->slots_lock is held, and nothing is bound to these pages.  Takes
+ *	    invalidate_lock, may sleep.
  * Return: 0, -EAGAIN if a page that would be private is in use, -EINTR on a fatal
  *	   signal.
  */
-int kvm_gmem_check_binding(struct kvm *kvm, struct kvm_memory_slot *slot,
-			   struct address_space *mapping)
+int kvm_gmem_check_binding(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	gfn_t end = slot->base_gfn + slot->npages;
 	struct mem_attr_run run = { .end = slot->base_gfn };
 	int r = 0;
 
 	lockdep_assert_held(&kvm->slots_lock);
+
+	kvm->gmem_in_place = true;
 
 	while (!r && run.end < end) {
 		if (fatal_signal_pending(current))
@@ -193,8 +318,7 @@ int kvm_gmem_check_binding(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 		mem_attr_store_run(&kvm->mem_attr_array, run.end, end, &run);
 		if (!kvm_gmem_host_may_map(run.bits))
-			r = check_unused(mapping, gfn_to_index(slot, run.start),
-					 gfn_to_index(slot, run.end));
+			r = take_slot(slot, run.start, run.end);
 	}
 	return r;
 }

@@ -95,7 +95,7 @@ int kvm_vm_ioctl_reset_guest_view(struct kvm *kvm, struct kvm_guest_view_range *
 	if (!PAGE_ALIGNED(range->address) || !PAGE_ALIGNED(range->size))
 		return -EINVAL;
 
-	/* Gfns that no memslot can have have no view. */
+	/* There is no view of gfns that no memslot can have. */
 	start = range->address >> PAGE_SHIFT;
 	end = min((range->address + range->size) >> PAGE_SHIFT, max_gfn + 1);
 	if (start >= end)

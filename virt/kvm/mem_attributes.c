@@ -21,6 +21,7 @@
 #include <kunit/visibility.h>
 #include <linux/kvm_host.h>
 #include <linux/sched/signal.h>
+#include <linux/wait_bit.h>
 #include <trace/events/kvm.h>
 
 #include "guest_memfd.h"
@@ -130,18 +131,43 @@ bool kvm_mem_attributes_uniform(struct kvm *kvm, gfn_t gfn, unsigned int order)
  */
 bool kvm_mem_attributes_change(struct kvm *kvm, gfn_t gfn)
 {
-	/* Pairs with the release in end_change(). */
+	/*
+	 * Pairs with the releases in begin_change() and end_change().  A start that
+	 * is of a later change than the end comes with what the change that ended in
+	 * between has made of the attributes; and a change that began after the end
+	 * was read may go unnoticed.
+	 */
 	gfn_t end = smp_load_acquire(&kvm->mem_attr_change_end);
+	gfn_t start = smp_load_acquire(&kvm->mem_attr_change_start);
 
-	return gfn < end && gfn >= READ_ONCE(kvm->mem_attr_change_start);
+	return gfn >= start && gfn < end;
+}
+
+/**
+ * kvm_wait_mem_attributes_change() - Wait until a gfn's attributes are stable
+ * @kvm: the VM
+ * @gfn: the gfn
+ *
+ * Another change may begin at any time.
+ *
+ * Context: May sleep.  Who changes attributes waits neither for kvm->srcu nor for
+ *	    mmap_lock meanwhile, but does take invalidate_lock of guest_memfd files,
+ *	    which must not be held.
+ * Return: 0, -ERESTARTSYS on a fatal signal.
+ */
+int kvm_wait_mem_attributes_change(struct kvm *kvm, gfn_t gfn)
+{
+	return wait_var_event_killable(&kvm->mem_attr_change_end,
+				       !kvm_mem_attributes_change(kvm, gfn));
 }
 
 static void begin_change(struct kvm *kvm, const struct mem_attr_update *update)
 {
 	lockdep_assert_held(&kvm->slots_lock);
 
-	WRITE_ONCE(kvm->mem_attr_change_start, update->start);
-	WRITE_ONCE(kvm->mem_attr_change_end, update->end);
+	/* After what the last change did, and in this order. */
+	smp_store_release(&kvm->mem_attr_change_start, update->start);
+	smp_store_release(&kvm->mem_attr_change_end, update->end);
 	/* Who sees the new attributes of a gfn, and a read barrier, sees this. */
 	smp_wmb();
 }
@@ -151,7 +177,7 @@ static void end_change(struct kvm *kvm)
 	lockdep_assert_held(&kvm->slots_lock);
 
 	/* Who sees that the change is over sees the attributes. */
-	smp_store_release(&kvm->mem_attr_change_end, 0);
+	store_release_wake_up(&kvm->mem_attr_change_end, 0);
 }
 
 /*
@@ -254,7 +280,8 @@ static int prepare_run(struct kvm *kvm, const struct mem_attr_update *update,
 	unsigned long new = (run->bits & ~update->mask) | update->bits;
 	int r = 0;
 
-	if (kvm_gmem_host_may_map(run->bits) && !kvm_gmem_host_may_map(new))
+	if (kvm_gmem_in_place(kvm) &&
+	    kvm_gmem_host_may_map(run->bits) && !kvm_gmem_host_may_map(new))
 		r = kvm_gmem_unshare(kvm, run->start, run->end);
 	if (r)
 		return r;
@@ -270,7 +297,7 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 
 	/* Don't walk for nothing. */
 	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
-	    !IS_ENABLED(CONFIG_KVM_GMEM_IN_PLACE) && !kunit_get_current_test())
+	    !kvm_gmem_in_place(kvm) && !kunit_get_current_test())
 		return 0;
 
 	while (next_run(update, &run)) {

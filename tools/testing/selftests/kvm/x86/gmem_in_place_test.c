@@ -11,11 +11,17 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* For linux/io_uring.h, as tools/ has a linux/types.h without it. */
+#include <linux/stddef.h>
+
 #include <linux/falloc.h>
+#include <linux/io_uring.h>
+#include <linux/kvm_para.h>
 #include <linux/sizes.h>
 
 #include "kvm_util.h"
@@ -34,6 +40,11 @@
 
 #define NR_RACES	300
 
+/* More than KVM handles in one go. */
+#define MANY		(4 * SZ_1M / PAGE_SIZE)
+#define MANY_GPA	(2ul * SZ_4G)
+#define MANY_SLOT	12
+
 static const struct vm_shape protected_vm_shape = {
 	.mode = VM_MODE_DEFAULT,
 	.type = KVM_X86_SW_PROTECTED_VM,
@@ -41,24 +52,32 @@ static const struct vm_shape protected_vm_shape = {
 
 /* What the guest is to do next. */
 static struct {
-	bool write;
+	enum { READ, WRITE, ASK } op;
 	u64 gpa;
 	u64 value;
 } command;
 
+static u64 guest_execute(void)
+{
+	u64 *p = (u64 *)READ_ONCE(command.gpa);
+	u64 value = READ_ONCE(command.value);
+
+	switch (READ_ONCE(command.op)) {
+	case READ:
+		return READ_ONCE(*p);
+	case WRITE:
+		WRITE_ONCE(*p, value);
+		return value;
+	case ASK:
+		return __kvm_hypercall_map_gpa_range((u64)p, PAGE_SIZE, value);
+	}
+	return 0;
+}
+
 static void guest_main(void)
 {
-	u64 *p, value;
-
-	for (;;) {
-		p = (u64 *)READ_ONCE(command.gpa);
-		value = READ_ONCE(command.value);
-		if (READ_ONCE(command.write))
-			WRITE_ONCE(*p, value);
-		else
-			value = READ_ONCE(*p);
-		GUEST_SYNC(value);
-	}
+	for (;;)
+		GUEST_SYNC(guest_execute());
 }
 
 FIXTURE(gmem) {
@@ -131,28 +150,55 @@ static void expect_mapped(char *mem, u64 first, u64 end, bool mapped)
 			    "page %lu is %s", page, mapped ? "SIGBUS" : "mapped");
 }
 
-static u64 guest_access(struct kvm_vcpu *vcpu, bool write, u64 gpa, u64 value)
+/* The page is in the page tables of this process. */
+static bool is_present(char *page)
+{
+	static int fd = -1;
+	u64 entry = 0;
+
+	if (fd < 0)
+		fd = open("/proc/self/pagemap", O_RDONLY);
+	TEST_ASSERT(fd >= 0, "open(/proc/self/pagemap): %d", errno);
+	TEST_ASSERT_EQ(pread(fd, &entry, sizeof(entry),
+			     (uintptr_t)page / PAGE_SIZE * sizeof(entry)), sizeof(entry));
+	return entry & BIT_ULL(63);
+}
+
+static void expect_none_present(char *mem, u64 nr_pages)
+{
+	u64 page;
+
+	for (page = 0; page < nr_pages; page++)
+		TEST_ASSERT(!is_present(mem + page * PAGE_SIZE), "page %lu is mapped", page);
+}
+
+static void give_command(struct kvm_vm *vm, int op, u64 gpa, u64 value)
+{
+	command.op = op;
+	command.gpa = gpa;
+	command.value = value;
+	sync_global_to_guest(vm, command);
+}
+
+static void expect_result(struct kvm_vcpu *vcpu, u64 value)
 {
 	struct ucall uc;
 
-	command.write = write;
-	command.gpa = gpa;
-	command.value = value;
-	sync_global_to_guest(vcpu->vm, command);
-
 	vcpu_run(vcpu);
 	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
-	return uc.args[1];
+	TEST_ASSERT_EQ(uc.args[1], value);
 }
 
 static void guest_write(struct kvm_vcpu *vcpu, u64 gpa, u64 value)
 {
-	guest_access(vcpu, true, gpa, value);
+	give_command(vcpu->vm, WRITE, gpa, value);
+	expect_result(vcpu, value);
 }
 
 static void guest_expect(struct kvm_vcpu *vcpu, u64 gpa, u64 value)
 {
-	TEST_ASSERT_EQ(guest_access(vcpu, false, gpa, 0), value);
+	give_command(vcpu->vm, READ, gpa, 0);
+	expect_result(vcpu, value);
 }
 
 static int set_attributes(struct kvm_vm *vm, u64 gpa, u64 size, u64 attributes)
@@ -167,7 +213,7 @@ static int set_attributes(struct kvm_vm *vm, u64 gpa, u64 size, u64 attributes)
 }
 
 /* Some page is used: no attribute, content or mapping of another page is lost. */
-static void expect_busy(struct __test_metadata *_metadata, struct kvm_vm *vm, char *mem)
+static void expect_busy(struct kvm_vm *vm, char *mem)
 {
 	TEST_ASSERT_EQ(set_attributes(vm, TEST_GPA, SIZE, KVM_MEMORY_ATTRIBUTE_PRIVATE), EAGAIN);
 	expect_mapped(mem, 0, NPAGES, true);
@@ -176,6 +222,21 @@ static void expect_busy(struct __test_metadata *_metadata, struct kvm_vm *vm, ch
 static void make_private(struct kvm_vm *vm)
 {
 	TEST_ASSERT_EQ(set_attributes(vm, TEST_GPA, SIZE, KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
+}
+
+/* Put pages into a pipe: their user has them without a mapping. */
+static void splice_pages(int fds[2], char *mem, u64 nr_pages)
+{
+	struct iovec iov = { .iov_base = mem, .iov_len = nr_pages * PAGE_SIZE };
+
+	TEST_ASSERT(!pipe(fds), "pipe() failed");
+	TEST_ASSERT_EQ(vmsplice(fds[1], &iov, 1, 0), iov.iov_len);
+}
+
+static void close_pipe(int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
 }
 
 TEST_F(gmem, content_is_kept)
@@ -212,22 +273,31 @@ TEST_F(gmem, private_for_syscalls)
 {
 	struct iovec iov = { .iov_base = self->mem, .iov_len = PAGE_SIZE };
 	char buffer[PAGE_SIZE];
+	struct iovec local = { .iov_base = buffer, .iov_len = PAGE_SIZE };
 	int fds[2], fd;
+
+	self->mem[0] = 0x77;
+	TEST_ASSERT_EQ(process_vm_readv(getpid(), &local, 1, &iov, 1, 0), PAGE_SIZE);
+	TEST_ASSERT_EQ(buffer[0], 0x77);
 
 	make_private(self->vm);
 	TEST_ASSERT(!pipe(fds), "pipe() failed");
+
+	TEST_ASSERT(process_vm_readv(getpid(), &local, 1, &iov, 1, 0) == -1 && errno == EFAULT,
+		    "process_vm_readv: %d", errno);
 
 	TEST_ASSERT(write(fds[1], self->mem, 1) == -1 && errno == EFAULT, "write: %d", errno);
 
 	TEST_ASSERT(vmsplice(fds[1], &iov, 1, 0) == -1 && errno == EFAULT,
 		    "vmsplice: %d", errno);
 
-	/* As process_vm_readv() and ptrace() do. */
+	/* As ptrace() does. */
 	fd = open("/proc/self/mem", O_RDONLY);
 	TEST_ASSERT(fd >= 0, "open(/proc/self/mem): %d", errno);
 	TEST_ASSERT(pread(fd, buffer, PAGE_SIZE, (uintptr_t)self->mem) == -1 && errno == EIO,
 		    "pread(/proc/self/mem): %d", errno);
 	close(fd);
+	close_pipe(fds);
 }
 
 /* KVM's own accesses by the memslot's userspace_addr fail, too: to a page of MSRs. */
@@ -239,19 +309,16 @@ TEST_F(gmem, private_for_kvm)
 	guest_expect(self->vcpu, PAGE(0), 0);
 }
 
-/* A page in a pipe: its user has it without a mapping. */
 TEST_F(gmem, spliced)
 {
-	struct iovec iov = { .iov_base = self->mem + 12 * PAGE_SIZE, .iov_len = PAGE_SIZE };
 	char buffer[PAGE_SIZE];
 	int fds[2];
 
 	memset(self->mem, 0x33, SIZE);
-	TEST_ASSERT(!pipe(fds), "pipe() failed");
-	TEST_ASSERT_EQ(vmsplice(fds[1], &iov, 1, 0), PAGE_SIZE);
+	splice_pages(fds, self->mem + 12 * PAGE_SIZE, 1);
 
 	/* The first memslot isn't the one that fails. */
-	expect_busy(_metadata, self->vm, self->mem);
+	expect_busy(self->vm, self->mem);
 	guest_expect(self->vcpu, PAGE(2), 0x3333333333333333ull);
 
 	TEST_ASSERT_EQ(read(fds[0], buffer, PAGE_SIZE), PAGE_SIZE);
@@ -259,39 +326,122 @@ TEST_F(gmem, spliced)
 	make_private(self->vm);
 	expect_mapped(self->mem, 0, NPAGES, false);
 	guest_expect(self->vcpu, PAGE(2), 0x3333333333333333ull);
+	close_pipe(fds);
+}
+
+/* A page that's pinned for I/O, for as long as it is. */
+TEST_F(gmem, pinned)
+{
+	struct iovec iov = { .iov_base = self->mem + 9 * PAGE_SIZE, .iov_len = PAGE_SIZE };
+	struct io_uring_params params = {};
+	int ring;
+
+	memset(self->mem, 0x34, SIZE);
+	ring = syscall(__NR_io_uring_setup, 1, &params);
+	TEST_ASSERT(ring >= 0, "io_uring_setup: %d", errno);
+	TEST_ASSERT(!syscall(__NR_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1),
+		    "IORING_REGISTER_BUFFERS: %d", errno);
+
+	expect_busy(self->vm, self->mem);
+	TEST_ASSERT_EQ(self->mem[9 * PAGE_SIZE], 0x34);
+
+	TEST_ASSERT(!syscall(__NR_io_uring_register, ring, IORING_UNREGISTER_BUFFERS, NULL, 0),
+		    "IORING_UNREGISTER_BUFFERS: %d", errno);
+	make_private(self->vm);
+	expect_mapped(self->mem, 0, NPAGES, false);
+	close(ring);
 }
 
 /* Pages that are private already don't matter. */
 TEST_F(gmem, used_elsewhere)
 {
-	struct iovec iov = { .iov_base = self->mem, .iov_len = PAGE_SIZE };
 	int fds[2];
 
-	TEST_ASSERT(!pipe(fds), "pipe() failed");
-	TEST_ASSERT_EQ(vmsplice(fds[1], &iov, 1, 0), PAGE_SIZE);
-
+	splice_pages(fds, self->mem, 1);
 	TEST_ASSERT_EQ(set_attributes(self->vm, PAGE(1), SIZE - PAGE_SIZE,
 				      KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
 	TEST_ASSERT_EQ(set_attributes(self->vm, PAGE(0), PAGE_SIZE,
 				      KVM_MEMORY_ATTRIBUTE_PRIVATE), EAGAIN);
+	close_pipe(fds);
+}
+
+/* All or nothing also if it's much. */
+TEST_F(gmem, many_pages)
+{
+	int fd = vm_create_guest_memfd(self->vm, MANY * PAGE_SIZE, IN_PLACE);
+	char *mem = kvm_mmap(MANY * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	int fds[2];
+
+	vm_set_user_memory_region2(self->vm, MANY_SLOT, KVM_MEM_GUEST_MEMFD, MANY_GPA,
+				   MANY * PAGE_SIZE, mem, fd, 0);
+	memset(mem, 0x35, MANY * PAGE_SIZE);
+	splice_pages(fds, mem + (MANY - 2) * PAGE_SIZE, 1);
+
+	TEST_ASSERT_EQ(set_attributes(self->vm, MANY_GPA, MANY * PAGE_SIZE,
+				      KVM_MEMORY_ATTRIBUTE_PRIVATE), EAGAIN);
+	expect_mapped(mem, 0, MANY, true);
+
+	close_pipe(fds);
+	TEST_ASSERT_EQ(set_attributes(self->vm, MANY_GPA, MANY * PAGE_SIZE,
+				      KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
+	expect_none_present(mem, MANY);
+	expect_mapped(mem, 0, MANY, false);
+
+	TEST_ASSERT_EQ(set_attributes(self->vm, MANY_GPA, MANY * PAGE_SIZE, 0), 0);
+	TEST_ASSERT_EQ(mem[(MANY - 1) * PAGE_SIZE], 0x35);
+	kvm_munmap(mem, MANY * PAGE_SIZE);
+	close(fd);
+}
+
+static void on_memory_error(int sig)
+{
+}
+
+/* The page is gone for both sides, and doesn't stand in the others' way. */
+TEST_F(gmem, poisoned)
+{
+	struct sigaction action = { .sa_handler = on_memory_error }, old;
+	int r;
+
+	memset(self->mem, 0x36, SIZE);
+	sigaction(SIGBUS, &action, &old);
+	r = madvise(self->mem + 5 * PAGE_SIZE, PAGE_SIZE, MADV_HWPOISON);
+	sigaction(SIGBUS, &old, NULL);
+	/* EBUSY says that the page still belongs to the file. */
+	TEST_ASSERT(!r || errno == EBUSY, "MADV_HWPOISON: %d", errno);
+	expect_mapped(self->mem, 5, 6, false);
+
+	make_private(self->vm);
+	guest_expect(self->vcpu, PAGE(4), 0x3636363636363636ull);
+	give_command(self->vm, READ, PAGE(5), 0);
+	TEST_ASSERT(_vcpu_run(self->vcpu) == -1 && errno == EHWPOISON, "KVM_RUN: %d", errno);
+
+	vm_mem_set_shared(self->vm, TEST_GPA, SIZE);
+	expect_mapped(self->mem, 0, 5, true);
+	expect_mapped(self->mem, 5, 6, false);
+	expect_mapped(self->mem, 6, NPAGES, true);
+}
+
+static int bind_memslot(struct kvm_vm *vm, int fd, char *mem, u64 slot, u64 gpa)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = slot,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = gpa,
+		.userspace_addr = (uintptr_t)mem,
+		.memory_size = SIZE / 2,
+		.guest_memfd = fd,
+	};
+
+	return __vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &region) ? errno : 0;
 }
 
 TEST_F(gmem, rebinding_does_not_convert)
 {
-	struct iovec iov = { .iov_base = self->mem, .iov_len = PAGE_SIZE };
-	struct kvm_userspace_memory_region2 region = {
-		.slot = TEST_SLOT,
-		.flags = KVM_MEM_GUEST_MEMFD,
-		.guest_phys_addr = PAGE(0),
-		.userspace_addr = (uintptr_t)self->mem,
-		.memory_size = SIZE / 2,
-		.guest_memfd = self->fd,
-	};
 	int fds[2];
 
 	memset(self->mem, 0x44, SIZE);
-	TEST_ASSERT(!pipe(fds), "pipe() failed");
-	TEST_ASSERT_EQ(vmsplice(fds[1], &iov, 1, 0), PAGE_SIZE);
+	splice_pages(fds, self->mem, 1);
 
 	/* Bound to nothing, it's private. */
 	remove_memslots(self->vm, self->fd, self->mem);
@@ -299,16 +449,47 @@ TEST_F(gmem, rebinding_does_not_convert)
 
 	/* Bound to private gfns, the page mustn't be used. */
 	make_private(self->vm);
-	TEST_ASSERT(__vm_ioctl(self->vm, KVM_SET_USER_MEMORY_REGION2, &region) &&
-		    errno == EAGAIN, "bound while used: %d", errno);
-	close(fds[0]);
-	close(fds[1]);
+	TEST_ASSERT_EQ(bind_memslot(self->vm, self->fd, self->mem, TEST_SLOT, PAGE(0)), EAGAIN);
+
+	close_pipe(fds);
 	add_memslots(self->vm, self->fd, self->mem);
 	expect_mapped(self->mem, 0, NPAGES, false);
 	guest_expect(self->vcpu, PAGE(0), 0x4444444444444444ull);
 
 	vm_mem_set_shared(self->vm, TEST_GPA, SIZE);
 	TEST_ASSERT_EQ(self->mem[0], 0x44);
+}
+
+/* What's bound is bound, whatever else could be said of it. */
+TEST_F(gmem, bound_already)
+{
+	int fds[2];
+
+	splice_pages(fds, self->mem, 1);
+	TEST_ASSERT_EQ(set_attributes(self->vm, MANY_GPA, SIZE / 2,
+				      KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
+	TEST_ASSERT_EQ(bind_memslot(self->vm, self->fd, self->mem, MANY_SLOT, MANY_GPA), EEXIST);
+	close_pipe(fds);
+	expect_mapped(self->mem, 0, NPAGES, true);
+}
+
+/* Neither moves nor locks keep a mapping. */
+TEST_F(gmem, mremap_and_mlock)
+{
+	char *mem = kvm_mmap(SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd);
+	char *moved = kvm_mmap(SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	memset(mem, 0x45, SIZE);
+	TEST_ASSERT(!mlock(mem, SIZE), "mlock: %d", errno);
+	moved = mremap(mem, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, moved);
+	TEST_ASSERT(moved != MAP_FAILED, "mremap: %d", errno);
+	TEST_ASSERT_EQ(moved[0], 0x45);
+	TEST_ASSERT(is_present(moved), "a page that was accessed isn't mapped");
+
+	make_private(self->vm);
+	expect_none_present(moved, NPAGES);
+	expect_mapped(moved, 0, NPAGES, false);
+	kvm_munmap(moved, SIZE);
 }
 
 TEST_F(gmem, punch_hole)
@@ -357,6 +538,7 @@ TEST_F(gmem, fork)
 }
 
 static bool done;
+static char *racing_mem;
 
 static void *touch_forever(void *arg)
 {
@@ -377,6 +559,7 @@ static void *remap_forever(void *arg)
 
 	while (!READ_ONCE(done)) {
 		mem = kvm_mmap(SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+		WRITE_ONCE(racing_mem, mem);
 		madvise(mem, SIZE, MADV_POPULATE_WRITE);
 		kvm_munmap(mem, SIZE);
 	}
@@ -384,7 +567,7 @@ static void *remap_forever(void *arg)
 }
 
 /* EAGAIN is an answer, a private page that's mapped isn't. */
-static void race(struct kvm_vm *vm, char *mem, void *(*racer)(void *), void *arg)
+static void race(struct kvm_vm *vm, void *(*racer)(void *), void *arg)
 {
 	pthread_t thread;
 	int i, r, nr_private = 0;
@@ -395,6 +578,7 @@ static void race(struct kvm_vm *vm, char *mem, void *(*racer)(void *), void *arg
 		TEST_ASSERT(!r || r == EAGAIN, "conversion: %d", r);
 		if (!r) {
 			nr_private++;
+			expect_none_present(READ_ONCE(racing_mem), NPAGES);
 			TEST_ASSERT_EQ(set_attributes(vm, TEST_GPA, SIZE, 0), 0);
 		}
 	}
@@ -404,13 +588,31 @@ static void race(struct kvm_vm *vm, char *mem, void *(*racer)(void *), void *arg
 
 TEST_F(gmem, race_with_munmap)
 {
-	race(self->vm, self->mem, remap_forever, &self->fd);
+	racing_mem = self->mem;
+	race(self->vm, remap_forever, &self->fd);
 }
 
 /* The thread jumps out of its SIGBUS, so nobody else may have any. */
 TEST_F(gmem, race_with_faults)
 {
-	race(self->vm, self->mem, touch_forever, self->mem);
+	racing_mem = self->mem;
+	race(self->vm, touch_forever, self->mem);
+}
+
+/* What's bound to no memslot is private at once, and stays that way. */
+TEST_F(gmem, race_with_unbinding)
+{
+	pthread_t thread;
+	int i;
+
+	kvm_pthread_create(&thread, NULL, touch_forever, self->mem);
+	for (i = 0; i < NR_RACES; i++) {
+		remove_memslots(self->vm, self->fd, self->mem);
+		expect_none_present(self->mem, NPAGES);
+		add_memslots(self->vm, self->fd, self->mem);
+	}
+	WRITE_ONCE(done, true);
+	kvm_pthread_join(thread, NULL);
 }
 
 TEST_F(gmem, race_with_exit)
@@ -436,6 +638,48 @@ TEST_F(gmem, race_with_exit)
 	}
 }
 
+/* What the guest takes for private isn't the host's, whatever the attribute is. */
+TEST(tracked_view)
+{
+	struct kvm_vm *vm = __vm_create(protected_vm_shape, 1, 0);
+	struct kvm_vcpu *vcpu;
+	int fds[2], fd;
+	char *mem;
+
+	vm_enable_cap(vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
+	vm_enable_cap(vm, KVM_CAP_TRACKED_GUEST_VIEW, 0);
+	vcpu = vm_vcpu_add(vm, 0, guest_main);
+	fd = vm_create_guest_memfd(vm, SIZE, IN_PLACE);
+	mem = kvm_mmap(SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	add_memslots(vm, fd, mem);
+	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);
+	memset(mem, 0x88, SIZE);
+
+	/* A request that's agreed to while the page is used waits for its end. */
+	splice_pages(fds, mem, 1);
+	give_command(vm, ASK, PAGE(0), KVM_MAP_GPA_RANGE_ENCRYPTED);
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_HYPERCALL);
+	vcpu->run->hypercall.ret = 0;
+	TEST_ASSERT(_vcpu_run(vcpu) == -1 && errno == EAGAIN, "KVM_RUN: %d", errno);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_HYPERCALL);
+	expect_mapped(mem, 0, NPAGES, true);
+	close_pipe(fds);
+	expect_result(vcpu, 0);
+
+	/* The attribute is still shared. */
+	expect_mapped(mem, 0, 1, false);
+	expect_mapped(mem, 1, NPAGES, true);
+
+	vm_mem_set_private(vm, PAGE(0), PAGE_SIZE);
+	expect_mapped(mem, 0, 1, false);
+	guest_expect(vcpu, PAGE(0), 0x8888888888888888ull);
+
+	kvm_munmap(mem, SIZE);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 static void expect_no_gmem(struct kvm_vm *vm, u64 flags)
 {
 	int fd = __vm_create_guest_memfd(vm, SIZE, flags);
@@ -452,8 +696,14 @@ TEST(flags)
 
 	TEST_ASSERT(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_IN_PLACE,
 		    "in place isn't offered");
-	expect_no_gmem(vm, GUEST_MEMFD_FLAG_IN_PLACE);
 	expect_no_gmem(vm, IN_PLACE | GUEST_MEMFD_FLAG_INIT_SHARED);
+	expect_no_gmem(vm, GUEST_MEMFD_FLAG_IN_PLACE | GUEST_MEMFD_FLAG_INIT_SHARED);
+
+	/* Without the right to map it. */
+	fd = vm_create_guest_memfd(vm, SIZE, GUEST_MEMFD_FLAG_IN_PLACE);
+	mem = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	TEST_ASSERT(mem == MAP_FAILED && errno == ENODEV, "mmap: %d", errno);
+	close(fd);
 
 	fd = vm_create_guest_memfd(vm, SIZE, GUEST_MEMFD_FLAG_MMAP);
 	mem = kvm_mmap(SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
@@ -473,6 +723,7 @@ TEST(flags)
 int main(int argc, char *argv[])
 {
 	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_IN_PLACE);
 
 	return test_harness_run(argc, argv);
 }

@@ -4,8 +4,10 @@
  * to, is the guest's view, until userspace resets it.  If the attribute is another,
  * then the guest's access exits to userspace; nothing is converted.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <linux/kvm_para.h>
 #include <linux/sizes.h>
@@ -29,6 +31,11 @@
 #define SHARED		KVM_MAP_GPA_RANGE_DECRYPTED
 
 #define NR_HAMMERED	500
+#define NR_RACES	300
+
+/* Makes allocations of a task fail one by one, CONFIG_FAULT_INJECTION. */
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define FAILSLAB_WAIT	"/sys/kernel/debug/failslab/ignore-gfp-wait"
 
 static const struct vm_shape protected_vm_shape = {
 	.mode = VM_MODE_DEFAULT,
@@ -79,6 +86,13 @@ static void guest_main(void)
 		GUEST_SYNC(guest_execute());
 }
 
+static void guest_race_main(void)
+{
+	while (!READ_ONCE(done))
+		WRITE_ONCE(*(u64 *)PAGE(0), 1);
+	GUEST_SYNC(0);
+}
+
 FIXTURE(view) {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
@@ -87,7 +101,7 @@ FIXTURE(view) {
 /* Created without vCPUs, as the view's source is settled before there are any. */
 static struct kvm_vm *create_vm(bool tracked)
 {
-	struct kvm_vm *vm = __vm_create(protected_vm_shape, 1, 0);
+	struct kvm_vm *vm = __vm_create(protected_vm_shape, 2, 0);
 
 	vm_enable_cap(vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
 	if (tracked)
@@ -287,6 +301,117 @@ TEST_F(view, request_is_the_guests)
 	expect_disagreement(self->vcpu, PAGE(1), true);
 }
 
+/* Complete the hypercall, and don't let the guest go on. */
+static int complete(struct kvm_vcpu *vcpu, u64 ret)
+{
+	int r;
+
+	vcpu->run->hypercall.ret = ret;
+	vcpu->run->immediate_exit = 1;
+	r = __vcpu_run(vcpu);
+	vcpu->run->immediate_exit = 0;
+	TEST_ASSERT_EQ(r, -1);
+	return errno;
+}
+
+static u64 guest_rax(struct kvm_vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	vcpu_regs_get(vcpu, &regs);
+	return regs.rax;
+}
+
+/* What counts is what the guest gets to see: a 32-bit one, of an error, maybe 0. */
+TEST_F(view, truncated_answer)
+{
+	struct kvm_sregs sregs, sregs32;
+
+	guest_ask(self->vcpu, PAGE(0), PAGE_SIZE, PRIVATE);
+	TEST_ASSERT_EQ(complete(self->vcpu, BIT_ULL(32)), EINTR);
+	TEST_ASSERT_EQ(guest_rax(self->vcpu), BIT_ULL(32));
+	expect_result(self->vcpu, BIT_ULL(32));
+	guest_write(self->vcpu, PAGE(0), 1);
+
+	guest_ask(self->vcpu, PAGE(0), PAGE_SIZE, PRIVATE);
+	vcpu_sregs_get(self->vcpu, &sregs);
+	sregs32 = sregs;
+	sregs32.cs.l = 0;
+	sregs32.cs.db = 1;
+	vcpu_sregs_set(self->vcpu, &sregs32);
+	TEST_ASSERT_EQ(complete(self->vcpu, BIT_ULL(32)), EINTR);
+	vcpu_sregs_set(self->vcpu, &sregs);
+	TEST_ASSERT_EQ(guest_rax(self->vcpu), 0);
+	expect_result(self->vcpu, 0);
+
+	give_command(self->vm, READ, PAGE(0), 0, 0);
+	expect_disagreement(self->vcpu, PAGE(0), true);
+}
+
+static void write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+
+	TEST_ASSERT(fd >= 0, "open(%s): %d", path, errno);
+	TEST_ASSERT(write(fd, value, strlen(value)) > 0, "write(%s): %d", path, errno);
+	close(fd);
+}
+
+/* Complete the hypercall, while the nth allocation fails.  Returns whether it was made. */
+static bool complete_without_memory(struct kvm_vcpu *vcpu, int fd, int nth, int *error)
+{
+	char buffer[16] = "";
+
+	snprintf(buffer, sizeof(buffer), "%d", nth);
+	TEST_ASSERT_EQ(pwrite(fd, buffer, strlen(buffer), 0), strlen(buffer));
+	*error = complete(vcpu, 0);
+
+	memset(buffer, 0, sizeof(buffer));
+	TEST_ASSERT(pread(fd, buffer, sizeof(buffer) - 1, 0) > 0, "read: %d", errno);
+	TEST_ASSERT_EQ(pwrite(fd, "0", 1, 0), 1);
+	return !strtoul(buffer, NULL, 0);
+}
+
+/* With each allocation failing in turn, the vCPU stays in the hypercall. */
+TEST_F(view, no_memory)
+{
+	int fd, r, nth, nr_failed = 0;
+	struct kvm_regs before, after;
+	bool made = true;
+
+	if (access(FAIL_NTH, W_OK) || access(FAILSLAB_WAIT, W_OK))
+		SKIP(return, "needs CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS");
+
+	write_file(FAILSLAB_WAIT, "N");
+	fd = open(FAIL_NTH, O_RDWR);
+	TEST_ASSERT(fd >= 0, "open(%s): %d", FAIL_NTH, errno);
+
+	for (nth = 1; made; nth++) {
+		guest_ask(self->vcpu, PAGE(1), PAGE_SIZE, PRIVATE);
+		vcpu_regs_get(self->vcpu, &before);
+		made = complete_without_memory(self->vcpu, fd, nth, &r);
+		/* Else it was one that KVM can do without. */
+		if (r != EINTR) {
+			nr_failed++;
+			TEST_ASSERT_EQ(r, ENOMEM);
+			TEST_ASSERT_KVM_EXIT_REASON(self->vcpu, KVM_EXIT_HYPERCALL);
+			vcpu_regs_get(self->vcpu, &after);
+			TEST_ASSERT(!memcmp(&before, &after, sizeof(before)),
+				    "registers have changed");
+		}
+		answer(self->vcpu, 0);
+
+		give_command(self->vm, READ, PAGE(1), 0, 0);
+		expect_disagreement(self->vcpu, PAGE(1), true);
+		/* Nothing is left to be known, so that it takes memory again. */
+		TEST_ASSERT(!reset_view(self->vm, PAGE(1), PAGE_SIZE), "errno %d", errno);
+		expect_result(self->vcpu, 0);
+	}
+	close(fd);
+	write_file(FAILSLAB_WAIT, "Y");
+	TEST_ASSERT(nr_failed, "no allocation failed");
+}
+
 /* Without memslots, the vCPU stays in the hypercall until there are some. */
 TEST_F(view, memslot_is_added_first)
 {
@@ -483,10 +608,46 @@ TEST_F(view, hammer)
 	kvm_pthread_join(vcpu_thread, NULL);
 }
 
+static void *access_until_done(void *arg)
+{
+	struct kvm_vcpu *vcpu = arg;
+	struct ucall uc;
+
+	while (_vcpu_run(vcpu)) {
+		TEST_ASSERT_EQ(errno, EFAULT);
+		TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_MEMORY_FAULT);
+		TEST_ASSERT_EQ(vcpu->run->memory_fault.gpa, PAGE(0));
+	}
+	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
+	TEST_ASSERT_EQ(uc.args[1], 0);
+	return NULL;
+}
+
+/*
+ * While one vCPU's request is served, another one uses the page: it exits for as long
+ * as the views differ, and not for any other reason or page.
+ */
+TEST_F(view, another_vcpu)
+{
+	struct kvm_vcpu *other = vm_vcpu_add(self->vm, 1, guest_race_main);
+	pthread_t thread;
+	int i;
+
+	kvm_pthread_create(&thread, NULL, access_until_done, other);
+
+	for (i = 0; i < NR_RACES; i++)
+		convert(self->vcpu, PAGE(0), PAGE_SIZE, i & 1 ? SHARED : PRIVATE);
+
+	done = true;
+	sync_global_to_guest(self->vm, done);
+	kvm_pthread_join(thread, NULL);
+}
+
 int main(int argc, char *argv[])
 {
 	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_TRACKED_GUEST_VIEW));
 
 	return test_harness_run(argc, argv);
 }
