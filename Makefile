@@ -15,7 +15,7 @@ unexport ARCH
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
-.PHONY: help tree export build demo test regress check debug matrix bisect bench series clean
+.PHONY: help tree export build demo test regress check debug matrix bisect bench model series clean
 
 help:
 	@echo 'usage: make COMMAND [VARIABLE=value...]'
@@ -54,6 +54,10 @@ matrix:
 ## bench     what memory attributes cost: base, patched, and other stores
 bench:
 	@harness/locked harness/bench
+
+## model     check the model of how a protected VM's memory is converted
+model:
+	@harness/locked harness/model
 
 ## bisect    build and test every step of the series on its own
 bisect:

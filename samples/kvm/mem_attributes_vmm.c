@@ -293,7 +293,8 @@ static const struct act {
 		"the VMM and the guest disagree",
 		"The VMM takes back PRIVATE from a page that the guest has asked to be private.\n"
 		"KVM has kept the guest's view, so the access faults, and the VMM mends it.",
-		act_disagree, 4, views_are_tracked, "KVM_CAP_TRACKED_GUEST_VIEW",
+		act_disagree, 4, views_are_tracked,
+		"KVM_CAP_TRACKED_GUEST_VIEW, or not GUEST_MEMFD_FLAG_IN_PLACE",
 	},
 };
 

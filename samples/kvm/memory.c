@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE	/* fallocate() */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -140,6 +141,21 @@ static void record(const struct span *span, bool private)
 	}
 }
 
+/*
+ * Memory that is shared in place can't be made private while somebody uses it. That
+ * may be for a moment only, when a vCPU is just about to map it; or for as long as
+ * the VMM has it pinned for I/O, which is for the VMM to end.
+ */
+static int set_attributes(struct vmm *vmm, struct kvm_memory_attributes *attrs)
+{
+	int ret, tries = 100;
+
+	do {
+		ret = ioctl(vmm->vm_fd, KVM_SET_MEMORY_ATTRIBUTES, attrs);
+	} while (ret && errno == EAGAIN && --tries);
+	return ret;
+}
+
 bool memory_set_private(struct vmm *vmm, const struct span *span,
 			bool private)
 {
@@ -149,7 +165,7 @@ bool memory_set_private(struct vmm *vmm, const struct span *span,
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 
-	if (ioctl(vmm->vm_fd, KVM_SET_MEMORY_ATTRIBUTES, &attrs)) {
+	if (set_attributes(vmm, &attrs)) {
 		complain("KVM_SET_MEMORY_ATTRIBUTES",
 			 "EINVAL: a bad range or attribute. ENOMEM: no room to record it. EAGAIN: a page is in use, in place. EINTR: being killed. Nothing changed.");
 		return false;

@@ -11,8 +11,8 @@
  * A host fault looks at bindings and attributes, and installs its mapping, with the
  * file's invalidate_lock held shared.  Who takes memory from the host says so first,
  * by kvm_mem_attributes_change() or by removing bindings, and then takes that lock
- * exclusively once: faults that were on their way have installed their mappings by
- * then, which can be zapped, and those that come later wait or fail.
+ * exclusively once per memslot: faults that were on their way have installed their
+ * mappings by then, which can be zapped, and those that come later wait or fail.
  */
 #include <linux/folio_batch.h>
 #include <linux/kvm_host.h>
@@ -46,7 +46,7 @@ bool kvm_gmem_host_may_map(unsigned long attrs)
 /*
  * Map a page that the host may map.  If its folio is locked then that's not waited
  * for with invalidate_lock held, as memory_failure() takes them the other way round:
- * it's returned in @locked, with a reference.
+ * returns VM_FAULT_RETRY and, in @locked, the folio with a reference.
  */
 static vm_fault_t map_folio(struct vm_fault *vmf, struct folio **locked)
 {
@@ -60,7 +60,7 @@ static vm_fault_t map_folio(struct vm_fault *vmf, struct folio **locked)
 
 	if (!folio_trylock(folio)) {
 		*locked = folio;
-		return VM_FAULT_NOPAGE;
+		return VM_FAULT_RETRY;
 	}
 
 	if (folio_test_hwpoison(folio)) {
@@ -79,24 +79,32 @@ static vm_fault_t map_folio(struct vm_fault *vmf, struct folio **locked)
 }
 
 /*
- * Wait until the attributes of a gfn aren't being changed, without mmap_lock if the
- * fault can be tried again.  It's mmap_lock and not the VMA's: vm_ops without
- * ->map_pages() are never called with that, see vmf_can_call_fault().
+ * Wait until @locked is unlocked or, without one, until the attributes of @gfn aren't
+ * being changed, without mmap_lock if the fault can be tried again.  It's mmap_lock and
+ * not the VMA's: vm_ops without ->map_pages() are never called with that, see
+ * vmf_can_call_fault().
  */
-static vm_fault_t wait_for_change(struct vm_fault *vmf, struct kvm *kvm, gfn_t gfn)
+static vm_fault_t wait_to_try_again(struct vm_fault *vmf, struct folio *locked,
+				    struct kvm *kvm, gfn_t gfn)
 {
-	if (!fault_flag_allow_retry_first(vmf->flags)) {
-		if (kvm_wait_mem_attributes_change(kvm, gfn))
-			return VM_FAULT_SIGBUS;
-		return VM_FAULT_NOPAGE;
+	bool unlock = fault_flag_allow_retry_first(vmf->flags);
+	int r;
+
+	if (unlock) {
+		if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+			return VM_FAULT_RETRY;
+		mmap_read_unlock(vmf->vma->vm_mm);
 	}
 
-	if (!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT)) {
-		mmap_read_unlock(vmf->vma->vm_mm);
-		/* A task that's being killed doesn't try again. */
-		kvm_wait_mem_attributes_change(kvm, gfn);
-	}
-	return VM_FAULT_RETRY;
+	if (locked)
+		r = folio_wait_locked_killable(locked);
+	else
+		r = kvm_wait_mem_attributes_change(kvm, gfn);
+
+	/* A task that's being killed doesn't try again. */
+	if (unlock)
+		return VM_FAULT_RETRY;
+	return r ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 }
 
 /**
@@ -134,29 +142,27 @@ vm_fault_t kvm_gmem_check_host_fault(struct kvm *kvm, gfn_t gfn)
  */
 vm_fault_t kvm_gmem_fault_in_place(struct vm_fault *vmf)
 {
-	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct file *file = vmf->vma->vm_file;
 	struct folio *locked = NULL;
-	struct kvm *kvm;
+	struct kvm *kvm = NULL;
+	gfn_t gfn = 0;
 	vm_fault_t ret;
-	gfn_t gfn;
 
-	filemap_invalidate_lock_shared(mapping);
-	ret = kvm_gmem_check_bindings(mapping->host, vmf->pgoff, &kvm, &gfn);
-	if (ret == VM_FAULT_RETRY)
-		kvm_get_kvm(kvm);
+	filemap_invalidate_lock_shared(file->f_mapping);
+	ret = kvm_gmem_check_page(file, vmf->pgoff, &kvm, &gfn);
 	if (!ret)
 		ret = map_folio(vmf, &locked);
-	filemap_invalidate_unlock_shared(mapping);
+	filemap_invalidate_unlock_shared(file->f_mapping);
 
-	if (locked) {
-		if (folio_wait_locked_killable(locked))
-			ret = VM_FAULT_SIGBUS;
+	if (ret != VM_FAULT_RETRY)
+		return ret;
+
+	/* Without mmap_lock, the mapping may go, and with it the file, the VM and KVM. */
+	get_file(file);
+	ret = wait_to_try_again(vmf, locked, kvm, gfn);
+	if (locked)
 		folio_put(locked);
-	}
-	if (ret == VM_FAULT_RETRY) {
-		ret = wait_for_change(vmf, kvm, gfn);
-		kvm_put_kvm(kvm);
-	}
+	fput(file);
 	return ret;
 }
 
@@ -164,7 +170,7 @@ vm_fault_t kvm_gmem_fault_in_place(struct vm_fault *vmf)
  * A folio of [@start, @end) that somebody has a reference to, besides the page cache,
  * with a reference: he could read and write it without a mapping, now or later.  NULL
  * if there's none.  Folios with memory errors are nobody's: neither the host nor the
- * guest gets to map them again.
+ * guest gets to map them again, unless a test takes the error back.
  */
 static struct folio *find_used(struct address_space *mapping, pgoff_t start, pgoff_t end)
 {
@@ -193,7 +199,6 @@ static struct folio *find_used(struct address_space *mapping, pgoff_t start, pgo
 /* Zap user mappings of [@index, @end) and look for other users, but for LRU caches. */
 static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 {
-	enum lru_cache_drained drained = LRU_CACHE_NOT_DRAINED;
 	struct folio *used;
 
 	unmap_mapping_pages(mapping, index, end - index, false);
@@ -201,7 +206,8 @@ static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 	if (!used)
 		return 0;
 
-	lru_cache_drain_for_folio(used, 1, &drained);
+	/* Of all folios, whatever has become of this one's references. */
+	lru_cache_drain_for_folio(used, 1, NULL);
 	folio_put(used);
 
 	used = find_used(mapping, index, end);
@@ -212,26 +218,33 @@ static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 	return -EAGAIN;
 }
 
+static bool is_in_place(struct kvm_memory_slot *slot)
+{
+	/* A file that is being closed waits for slots_lock before it's gone. */
+	return slot->gmem.file && kvm_gmem_is_in_place(file_inode(slot->gmem.file));
+}
+
+/* Wait for faults that haven't been told yet not to map a memslot's memory. */
+static int wait_for_faults(struct kvm_memory_slot *slot)
+{
+	struct rw_semaphore *lock = &slot->gmem.file->f_mapping->invalidate_lock;
+
+	if (down_write_killable(lock))
+		return -EINTR;
+
+	up_write(lock);
+	return 0;
+}
+
 /*
- * Take a memslot's part of [@start, @end) from host user space, where faults have
- * been told not to map it.
+ * Take a memslot's part of [@start, @end) from host user space.  No new mappings can
+ * appear.
  */
 static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
-	/* A file that is being closed waits for slots_lock before it's gone. */
-	struct file *file = slot->gmem.file;
-	struct address_space *mapping;
+	struct address_space *mapping = slot->gmem.file->f_mapping;
 	unsigned long index, last, next;
 	int r = 0;
-
-	if (!file || !kvm_gmem_is_in_place(file_inode(file)))
-		return 0;
-
-	mapping = file->f_mapping;
-	/* Wait for faults that haven't been told. */
-	if (down_write_killable(&mapping->invalidate_lock))
-		return -EINTR;
-	up_write(&mapping->invalidate_lock);
 
 	index = kvm_gmem_get_index(slot, max(start, slot->base_gfn));
 	last = kvm_gmem_get_index(slot, min(end, slot->base_gfn + slot->npages));
@@ -248,22 +261,9 @@ static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 	return r;
 }
 
-/**
- * kvm_gmem_unshare() - Take a range from host user space
- * @kvm: the VM
- * @start: the first gfn
- * @end: the gfn after the last
- *
- * Zaps user mappings of what in the range is shared in place, and looks for others
- * who use it: pages that are pinned or in a pipe, or that a vCPU is about to map.
- * Their content doesn't change, and whatever was zapped can be faulted in again
- * unless the range becomes private.
- *
- * Context: kvm->slots_lock is held, and kvm_mem_attributes_change() is true for the
- *	    range.  Takes invalidate_lock of guest_memfd files.  May sleep.
- * Return: 0, -EAGAIN if a page is in use, -EINTR on a fatal signal.
- */
-int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
+/* Do something with all memslots of [@start, @end) that are shared in place. */
+static int for_each_slot(struct kvm *kvm, gfn_t start, gfn_t end,
+			 int (*fn)(struct kvm_memory_slot *slot, gfn_t start, gfn_t end))
 {
 	struct kvm_memslot_iter iter;
 	struct kvm_memslots *slots;
@@ -275,15 +275,56 @@ int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
 		slots = __kvm_memslots(kvm, i);
 
 		kvm_for_each_memslot_in_gfn_range(&iter, slots, start, end) {
-			if (!kvm_slot_has_gmem(iter.slot))
+			if (!is_in_place(iter.slot))
 				continue;
 
-			r = take_slot(iter.slot, start, end);
+			r = fn(iter.slot, start, end);
 			if (r)
 				return r;
 		}
 	}
 	return 0;
+}
+
+static int wait_for_faults_of_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
+{
+	return wait_for_faults(slot);
+}
+
+/**
+ * kvm_gmem_wait_for_faults() - Wait until host faults know of a change
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * Context: kvm->slots_lock is held, and kvm_mem_attributes_change() is true for the
+ *	    range.  Takes invalidate_lock of guest_memfd files.  May sleep.
+ * Return: 0, then no new mapping of the range appears until the change is over;
+ *	   -EINTR on a fatal signal.
+ */
+int kvm_gmem_wait_for_faults(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	return for_each_slot(kvm, start, end, wait_for_faults_of_slot);
+}
+
+/**
+ * kvm_gmem_unshare() - Take a range from host user space
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * Zaps user mappings of what in the range is shared in place, and looks for others
+ * who use it: pages that are pinned or in a pipe, or that a vCPU is about to map.
+ * Their content doesn't change, and whatever was zapped can be faulted in again
+ * unless the range becomes private.
+ *
+ * Context: kvm->slots_lock is held, after kvm_gmem_wait_for_faults() for the range.
+ *	    May sleep.
+ * Return: 0, -EAGAIN if a page is in use, -EINTR on a fatal signal.
+ */
+int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	return for_each_slot(kvm, start, end, take_slot);
 }
 
 /**
@@ -305,12 +346,13 @@ int kvm_gmem_check_binding(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	gfn_t end = slot->base_gfn + slot->npages;
 	struct mem_attr_run run = { .end = slot->base_gfn };
-	int r = 0;
+	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
 	kvm->gmem_in_place = true;
 
+	r = wait_for_faults(slot);
 	while (!r && run.end < end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;

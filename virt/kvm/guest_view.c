@@ -51,6 +51,7 @@ static bool memslots_cover(struct kvm *kvm, gfn_t start, gfn_t end)
  * Return: 0, or else nothing has changed:
  *	   -ENOENT unless memslots cover the range,
  *	   -ENOMEM without memory for it, memory cgroup's limit included,
+ *	   -EAGAIN if memory becomes the guest's in place, and is in use,
  *	   -EINTR on a fatal signal.
  */
 int kvm_record_guest_view(struct kvm *kvm, gfn_t start, gfn_t end, bool is_private)

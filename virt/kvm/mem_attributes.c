@@ -278,13 +278,14 @@ static int prepare_run(struct kvm *kvm, const struct mem_attr_update *update,
 		       const struct mem_attr_run *run)
 {
 	unsigned long new = (run->bits & ~update->mask) | update->bits;
-	int r = 0;
+	int r;
 
 	if (kvm_gmem_in_place(kvm) &&
-	    kvm_gmem_host_may_map(run->bits) && !kvm_gmem_host_may_map(new))
+	    kvm_gmem_host_may_map(run->bits) && !kvm_gmem_host_may_map(new)) {
 		r = kvm_gmem_unshare(kvm, run->start, run->end);
-	if (r)
-		return r;
+		if (r)
+			return r;
+	}
 
 	return kvm_prepare_mem_attr_range(kvm, run->start, run->end,
 					  update->mask, update->bits);
@@ -294,6 +295,13 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 {
 	struct mem_attr_run run = { .end = update->start };
 	int r;
+
+	/* Bits that don't keep the host from mapping memory on their own never do. */
+	if (kvm_gmem_in_place(kvm) && !kvm_gmem_host_may_map(update->bits)) {
+		r = kvm_gmem_wait_for_faults(kvm, update->start, update->end);
+		if (r)
+			return r;
+	}
 
 	/* Don't walk for nothing. */
 	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
@@ -569,6 +577,7 @@ int kvm_set_internal_mem_attributes_locked(struct kvm *kvm, gfn_t start, gfn_t e
  *	   -EINVAL if there can't be memory in a part of the range, or for bits
  *	   that aren't KVM's, which is a bug of the caller,
  *	   -ENOMEM without memory for the store, memory cgroup's limit included,
+ *	   -EAGAIN if memory is taken from the host in place, and is in use,
  *	   -EINTR on a fatal signal,
  *	   what kvm_arch_prepare_mem_attributes() returns.
  */
@@ -590,7 +599,7 @@ EXPORT_SYMBOL_FOR_KVM_INTERNAL(kvm_set_internal_mem_attributes);
  * @attrs: the ioctl's argument, copied from userspace
  *
  * Context: Takes kvm->slots_lock, may sleep.
- * Return: 0, or an error: -EINVAL, -ENOMEM, -EINTR, or what
+ * Return: 0, or an error: -EINVAL, -ENOMEM, -EAGAIN, -EINTR, or what
  *	   kvm_arch_prepare_mem_attributes() returns.  See
  *	   Documentation/virt/kvm/api.rst for the meanings.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Private memory and nested guests: what L2 gets to see of a page of L1's is what L1
- * does, also if KVM has mapped it before L2 touches it.
+ * guest_memfd and nested guests: what L2 gets to see of a page of L1's is what L1 does,
+ * also if KVM has mapped it before L2 touches it.
  */
 #include <linux/sizes.h>
 
@@ -86,48 +86,85 @@ static void map_for_l2(struct kvm_vm *vm)
 	}
 }
 
-int main(int argc, char *argv[])
+static struct kvm_vm *create_vm(unsigned long type, struct kvm_vcpu **vcpu)
 {
 	const struct vm_shape shape = {
 		.mode = VM_MODE_DEFAULT,
-		.type = KVM_X86_SW_PROTECTED_VM,
+		.type = type,
 	};
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
+	struct kvm_vm *vm = vm_create_shape_with_one_vcpu(shape, vcpu, l1_guest_code);
 	gva_t nested = 0;
-	struct ucall uc;
-	u64 *page;
-	int i;
 
-	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_VMX) || kvm_cpu_has(X86_FEATURE_SVM));
-	TEST_REQUIRE(kvm_cpu_has_tdp());
-	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, l1_guest_code);
 	vm_enable_tdp(vm);
 	if (kvm_cpu_has(X86_FEATURE_VMX))
 		vcpu_alloc_vmx(vm, &nested);
 	else
 		vcpu_alloc_svm(vm, &nested);
-	vcpu_args_set(vcpu, 1, nested);
+	vcpu_args_set(*vcpu, 1, nested);
+	return vm;
+}
 
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, NPAGES,
-				    KVM_MEM_GUEST_MEMFD);
+static void run(struct kvm_vm *vm, struct kvm_vcpu *vcpu, u64 first)
+{
+	struct ucall uc;
+
 	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);
 	map_for_l2(vm);
 
-	/* In the shared half also where the page is private. */
-	for (i = 0; i < NPAGES; i++) {
-		page = addr_gpa2hva(vm, PAGE(i));
-		*page = IN_SHARED;
-	}
-	vm_mem_set_private(vm, PAGE(1), PAGE_SIZE);
-
-	expect_read(vcpu, IN_SHARED);
+	expect_read(vcpu, first);
 	expect_read(vcpu, IN_PRIVATE);
 
 	vcpu_run(vcpu);
 	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_DONE);
 	kvm_vm_free(vm);
+}
+
+/* What's at userspace_addr, also where the page is private. */
+static void fill(char *mem)
+{
+	int i;
+
+	for (i = 0; i < NPAGES; i++)
+		*(u64 *)(mem + i * PAGE_SIZE) = IN_SHARED;
+}
+
+static void test_private(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create_vm(KVM_X86_SW_PROTECTED_VM, &vcpu);
+
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, TEST_GPA, TEST_SLOT, NPAGES,
+				    KVM_MEM_GUEST_MEMFD);
+	fill(addr_gpa2hva(vm, TEST_GPA));
+	vm_mem_set_private(vm, PAGE(1), PAGE_SIZE);
+	run(vm, vcpu, IN_SHARED);
+}
+
+/* All of the memslot is guest_memfd's, and userspace_addr is of no importance. */
+static void test_all_guest_memfd(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create_vm(KVM_X86_DEFAULT_VM, &vcpu);
+	size_t size = NPAGES * PAGE_SIZE;
+	char *mem = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	int fd = vm_create_guest_memfd(vm, size, GUEST_MEMFD_FLAG_MMAP |
+						 GUEST_MEMFD_FLAG_INIT_SHARED);
+
+	vm_set_user_memory_region2(vm, TEST_SLOT, KVM_MEM_GUEST_MEMFD, TEST_GPA, size, mem,
+				   fd, 0);
+	fill(mem);
+	run(vm, vcpu, 0);
+	close(fd);
+	kvm_munmap(mem, size);
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(kvm_cpu_has(X86_FEATURE_VMX) || kvm_cpu_has(X86_FEATURE_SVM));
+	TEST_REQUIRE(kvm_cpu_has_tdp());
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
+
+	test_private();
+	test_all_guest_memfd();
 	return 0;
 }

@@ -22,10 +22,24 @@
 
 #define NR_ROUNDS	20000
 
+/* Seconds, for kernels that check themselves. */
+#define MAX_SECONDS	600
+
 static const struct vm_shape protected_vm_shape = {
 	.mode = VM_MODE_DEFAULT,
 	.type = KVM_X86_SW_PROTECTED_VM,
 };
+
+FIXTURE(race) {
+};
+
+FIXTURE_SETUP(race)
+{
+}
+
+FIXTURE_TEARDOWN(race)
+{
+}
 
 static bool done;
 
@@ -62,7 +76,7 @@ static void *convert_back_and_forth(void *arg)
 	return NULL;
 }
 
-TEST(guest_access)
+TEST_F_TIMEOUT(race, guest_access, MAX_SECONDS)
 {
 	struct kvm_vcpu *vcpu;
 	pthread_t converter;
@@ -82,7 +96,7 @@ TEST(guest_access)
 	kvm_vm_free(vm);
 }
 
-TEST(prefault)
+TEST_F_TIMEOUT(race, prefault, MAX_SECONDS)
 {
 	struct kvm_pre_fault_memory range;
 	struct kvm_vcpu *vcpu;
