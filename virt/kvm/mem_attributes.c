@@ -138,6 +138,7 @@ bool kvm_mem_attributes_change(struct kvm *kvm, gfn_t gfn)
 	 * was read may go unnoticed.
 	 */
 	gfn_t end = smp_load_acquire(&kvm->mem_attr_change_end);
+	/* After the end, and before the attributes. */
 	gfn_t start = smp_load_acquire(&kvm->mem_attr_change_start);
 
 	return gfn >= start && gfn < end;
@@ -165,8 +166,9 @@ static void begin_change(struct kvm *kvm, const struct mem_attr_update *update)
 {
 	lockdep_assert_held(&kvm->slots_lock);
 
-	/* After what the last change did, and in this order. */
+	/* After what the last change did. */
 	smp_store_release(&kvm->mem_attr_change_start, update->start);
+	/* After the start. */
 	smp_store_release(&kvm->mem_attr_change_end, update->end);
 	/* Who sees the new attributes of a gfn, and a read barrier, sees this. */
 	smp_wmb();

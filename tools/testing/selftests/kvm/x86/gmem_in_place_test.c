@@ -130,14 +130,14 @@ static void on_sigbus(int sig)
 }
 
 /* Whether the host can read the page. */
-static bool is_mapped(volatile char *page)
+static bool is_mapped(char *page)
 {
 	struct sigaction action = { .sa_handler = on_sigbus }, old;
 	bool ok = false;
 
 	sigaction(SIGBUS, &action, &old);
 	if (!sigsetjmp(bus_error, 1)) {
-		(void)*page;
+		(void)READ_ONCE(*page);
 		ok = true;
 	}
 	sigaction(SIGBUS, &old, NULL);
@@ -557,7 +557,7 @@ static int nr_refused;
 
 static void *touch_forever(void *arg)
 {
-	volatile char *mem = arg;
+	char *mem = arg;
 	u64 page = 0;
 
 	while (!READ_ONCE(done)) {
