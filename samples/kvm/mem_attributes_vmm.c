@@ -230,6 +230,13 @@ static void act_disagree(struct vmm *vmm)
 	      "the fault named the page, and said that the guest takes it for private");
 }
 
+/* By any KVM that has private memory. */
+static bool always(const struct vmm *vmm)
+{
+	(void)vmm;
+	return true;
+}
+
 static bool views_are_tracked(const struct vmm *vmm)
 {
 	return vmm->tracks_view && vmm->regions[PLACE].plugged;
@@ -246,7 +253,6 @@ static const struct act {
 	void (*play)(struct vmm *vmm);
 	unsigned int nr_checks;
 
-	/* NULL for what any KVM with private memory can do. */
 	bool (*is_offered)(const struct vmm *vmm);
 	const char *lack;
 } acts[] = {
@@ -254,36 +260,36 @@ static const struct act {
 		"the VMM makes memory private",
 		"The VMM marks \"ram\" PRIVATE before the guest uses it, so that KVM takes these\n"
 		"pages from guest_memfd, which the host has not mapped.",
-		act_private, 2,
+		act_private, 2, always, NULL,
 	}, {
 		"the guest asks to share, and the VMM agrees",
 		"The guest needs pages that both sides see. Its request stops the vCPU, and\n"
 		"nothing is shared until the VMM sets the attribute.",
-		act_share, 5,
+		act_share, 5, always, NULL,
 	}, {
 		"guest and host talk in the shared pages",
 		"Shared pages are the VMM's own memory: each side reads what the other wrote.",
-		act_talk, 2,
+		act_talk, 2, always, NULL,
 	}, {
 		"the guest asks for privacy again",
 		"Half of the shared pages go back. A page has two halves in two places, so a\n"
 		"conversion never carries content over; a VMM frees the half that it left.",
-		act_unshare, 5,
+		act_unshare, 5, always, NULL,
 	}, {
 		"the guest asks to share, and the VMM denies",
 		"Which pages may be converted is the VMM's to say. Its error is the guest's\n"
 		"result, and not an attribute changes.",
-		act_deny, 3,
+		act_deny, 3, always, NULL,
 	}, {
 		"the guest asks about memory that is not there",
 		"\"late\" has no memslot. While the guest waits for its answer, the VMM adds one\n"
 		"with both halves, and then agrees. KVM left the whole decision to the VMM.",
-		act_plug, 4,
+		act_plug, 4, always, NULL,
 	}, {
 		"the guest touches a page that cannot be private",
 		"The VMM marks a page of \"plain\" PRIVATE, but its memslot has no guest_memfd.\n"
 		"KVM reports the access; the VMM corrects itself and the guest never notices.",
-		act_fault, 5,
+		act_fault, 5, always, NULL,
 	}, {
 		"one page for both sides",
 		"\"place\" has no halves: host and guest use the same pages of guest_memfd, which\n"
@@ -297,11 +303,6 @@ static const struct act {
 		"KVM_CAP_TRACKED_GUEST_VIEW, or not GUEST_MEMFD_FLAG_IN_PLACE",
 	},
 };
-
-static bool is_offered(const struct vmm *vmm, const struct act *act)
-{
-	return !act->is_offered || act->is_offered(vmm);
-}
 
 static void introduce(const struct vmm *vmm)
 {
@@ -321,7 +322,7 @@ static unsigned int count_checks(const struct vmm *vmm)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(acts); i++)
-		if (is_offered(vmm, &acts[i]))
+		if (acts[i].is_offered(vmm))
 			sum += acts[i].nr_checks;
 	return sum;
 }
@@ -332,7 +333,7 @@ static void play_acts(struct vmm *vmm)
 
 	for (i = 0; i < ARRAY_SIZE(acts); i++) {
 		headline(i + 1, ARRAY_SIZE(acts), acts[i].title, acts[i].why);
-		if (!is_offered(vmm, &acts[i])) {
+		if (!acts[i].is_offered(vmm)) {
 			print_line("  Not played: this kernel does not offer %s.", acts[i].lack);
 			continue;
 		}
