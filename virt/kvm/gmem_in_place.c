@@ -206,8 +206,11 @@ static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 	if (!used)
 		return 0;
 
-	/* Of all folios, whatever has become of this one's references. */
-	lru_cache_drain_for_folio(used, 1, NULL);
+	/*
+	 * Its reference may be gone by now, and others' be in LRU caches.  The one
+	 * that's held here isn't said, so that caches are drained in any case.
+	 */
+	lru_cache_drain_for_folio(used, 0, NULL);
 	folio_put(used);
 
 	used = find_used(mapping, index, end);
@@ -225,7 +228,7 @@ static bool is_in_place(struct kvm_memory_slot *slot)
 }
 
 /* Wait for faults that haven't been told yet not to map a memslot's memory. */
-static int wait_for_faults(struct kvm_memory_slot *slot)
+static int wait_for_faults(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
 	struct rw_semaphore *lock = &slot->gmem.file->f_mapping->invalidate_lock;
 
@@ -286,11 +289,6 @@ static int for_each_slot(struct kvm *kvm, gfn_t start, gfn_t end,
 	return 0;
 }
 
-static int wait_for_faults_of_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
-{
-	return wait_for_faults(slot);
-}
-
 /**
  * kvm_gmem_wait_for_faults() - Wait until host faults know of a change
  * @kvm: the VM
@@ -304,7 +302,7 @@ static int wait_for_faults_of_slot(struct kvm_memory_slot *slot, gfn_t start, gf
  */
 int kvm_gmem_wait_for_faults(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	return for_each_slot(kvm, start, end, wait_for_faults_of_slot);
+	return for_each_slot(kvm, start, end, wait_for_faults);
 }
 
 /**
@@ -337,8 +335,8 @@ int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
  *
  * From here on, changes of the VM's attributes call kvm_gmem_unshare().
  *
- * Context: kvm->slots_lock is held, and nothing is bound to these pages.  Takes
- *	    invalidate_lock, may sleep.
+ * Context: kvm->slots_lock is held, and nothing is bound to these pages, i.e. faults
+ *	    fail.  May sleep.
  * Return: 0, -EAGAIN if a page that would be private is in use, -EINTR on a fatal
  *	   signal.
  */
@@ -346,13 +344,12 @@ int kvm_gmem_check_binding(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	gfn_t end = slot->base_gfn + slot->npages;
 	struct mem_attr_run run = { .end = slot->base_gfn };
-	int r;
+	int r = 0;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
 	kvm->gmem_in_place = true;
 
-	r = wait_for_faults(slot);
 	while (!r && run.end < end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
