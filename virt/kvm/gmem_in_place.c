@@ -265,8 +265,8 @@ static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 }
 
 /* Do something with all memslots of [@start, @end) that are shared in place. */
-static int for_each_slot(struct kvm *kvm, gfn_t start, gfn_t end,
-			 int (*fn)(struct kvm_memory_slot *slot, gfn_t start, gfn_t end))
+static int call_for_slots(struct kvm *kvm, gfn_t start, gfn_t end,
+			  int (*fn)(struct kvm_memory_slot *slot, gfn_t start, gfn_t end))
 {
 	struct kvm_memslot_iter iter;
 	struct kvm_memslots *slots;
@@ -302,7 +302,7 @@ static int for_each_slot(struct kvm *kvm, gfn_t start, gfn_t end,
  */
 int kvm_gmem_wait_for_faults(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	return for_each_slot(kvm, start, end, wait_for_faults);
+	return call_for_slots(kvm, start, end, wait_for_faults);
 }
 
 /**
@@ -322,7 +322,7 @@ int kvm_gmem_wait_for_faults(struct kvm *kvm, gfn_t start, gfn_t end)
  */
 int kvm_gmem_unshare(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	return for_each_slot(kvm, start, end, take_slot);
+	return call_for_slots(kvm, start, end, take_slot);
 }
 
 /**
