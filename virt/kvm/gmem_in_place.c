@@ -80,9 +80,7 @@ static vm_fault_t map_folio(struct vm_fault *vmf, struct folio **locked)
 
 /*
  * Wait until @locked is unlocked or, without one, until the attributes of @gfn aren't
- * being changed, without mmap_lock if the fault can be tried again.  It's mmap_lock and
- * not the VMA's: vm_ops without ->map_pages() are never called with that, see
- * vmf_can_call_fault().
+ * being changed, without mmap_lock if the fault can be tried again.
  */
 static vm_fault_t wait_to_try_again(struct vm_fault *vmf, struct folio *locked,
 				    struct kvm *kvm, gfn_t gfn)
@@ -93,7 +91,7 @@ static vm_fault_t wait_to_try_again(struct vm_fault *vmf, struct folio *locked,
 	if (unlock) {
 		if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 			return VM_FAULT_RETRY;
-		mmap_read_unlock(vmf->vma->vm_mm);
+		release_fault_lock(vmf);
 	}
 
 	if (locked)
@@ -148,7 +146,10 @@ vm_fault_t kvm_gmem_fault_in_place(struct vm_fault *vmf)
 	gfn_t gfn = 0;
 	vm_fault_t ret;
 
-	filemap_invalidate_lock_shared(file->f_mapping);
+	/* Who has it for long, e.g. to punch a hole, holds up mmap_lock, too. */
+	if (down_read_killable(&file->f_mapping->invalidate_lock))
+		return VM_FAULT_SIGBUS;
+
 	ret = kvm_gmem_check_page(file, vmf->pgoff, &kvm, &gfn);
 	if (!ret)
 		ret = map_folio(vmf, &locked);
@@ -196,8 +197,12 @@ static struct folio *find_used(struct address_space *mapping, pgoff_t start, pgo
 	return used;
 }
 
-/* Zap user mappings of [@index, @end) and look for other users, but for LRU caches. */
-static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
+/*
+ * Zap user mappings of [@index, @end) and look for other users, but for LRU caches,
+ * which are drained once.
+ */
+static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end,
+		      enum lru_cache_drained *drained)
 {
 	struct folio *used;
 
@@ -210,7 +215,7 @@ static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end)
 	 * Its reference may be gone by now, and others' be in LRU caches.  The one
 	 * that's held here isn't said, so that caches are drained in any case.
 	 */
-	lru_cache_drain_for_folio(used, 0, NULL);
+	lru_cache_drain_for_folio(used, 0, drained);
 	folio_put(used);
 
 	used = find_used(mapping, index, end);
@@ -246,6 +251,7 @@ static int wait_for_faults(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
 	struct address_space *mapping = slot->gmem.file->f_mapping;
+	enum lru_cache_drained drained = LRU_CACHE_NOT_DRAINED;
 	unsigned long index, last, next;
 	int r = 0;
 
@@ -258,7 +264,7 @@ static int take_slot(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 		cond_resched();
 
 		next = min(index + PAGES_PER_ZAP, last);
-		r = take_pages(mapping, index, next);
+		r = take_pages(mapping, index, next, &drained);
 		index = next;
 	}
 	return r;

@@ -29,7 +29,8 @@ int kvm_enable_tracked_view(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
 	int r = -EINVAL;
 
-	if (kvm->arch.vm_type != KVM_X86_SW_PROTECTED_VM || cap->args[0])
+	if (kvm->arch.vm_type != KVM_X86_SW_PROTECTED_VM ||
+	    memchr_inv(cap->args, 0, sizeof(cap->args)))
 		return r;
 
 	/* Where a view comes from is settled before there are faults. */

@@ -23,6 +23,7 @@
 #include <linux/io_uring.h>
 #include <linux/kvm_para.h>
 #include <linux/sizes.h>
+#include <linux/userfaultfd.h>
 
 #include "kvm_util.h"
 #include "processor.h"
@@ -42,6 +43,11 @@
 
 /* Times to try again, where somebody may use a page for a moment. */
 #define NR_TRIES	100
+
+/* Newer than the C library may be. */
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#endif
 
 /* More than KVM handles in one go. */
 #define MANY		(4 * SZ_1M / PAGE_SIZE)
@@ -474,6 +480,40 @@ TEST_F(gmem, rebinding_does_not_convert)
 	TEST_ASSERT_EQ(self->mem[0], 0x44);
 }
 
+/* It's the gfn that is private, and what's bound to another is what that is. */
+TEST_F(gmem, rebinding_to_shared)
+{
+	make_private(self->vm);
+	guest_write(self->vcpu, PAGE(0), 0x4747474747474747ull);
+	remove_memslots(self->vm, self->fd, self->mem);
+	expect_mapped(self->mem, 0, NPAGES, false);
+
+	TEST_ASSERT_EQ(bind_memslot(self->vm, self->fd, self->mem, MANY_SLOT, MANY_GPA), 0);
+	TEST_ASSERT_EQ(self->mem[0], 0x47);
+}
+
+/* What would fill page table entries in its own way has to keep out. */
+TEST_F(gmem, no_userfaultfd_no_guards)
+{
+	struct uffdio_register reg = {
+		.range = { .start = (unsigned long)self->mem, .len = SIZE },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int uffd;
+
+	TEST_ASSERT(madvise(self->mem, SIZE, MADV_GUARD_INSTALL) && errno == EINVAL,
+		    "MADV_GUARD_INSTALL: %d", errno);
+
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (uffd < 0)
+		SKIP(return, "needs CONFIG_USERFAULTFD: %s", strerror(errno));
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API: %d", errno);
+	TEST_ASSERT(ioctl(uffd, UFFDIO_REGISTER, &reg) && errno == EINVAL,
+		    "UFFDIO_REGISTER: %d", errno);
+	close(uffd);
+}
+
 /* What's bound is bound, whatever else could be said of it. */
 TEST_F(gmem, bound_already)
 {
@@ -669,8 +709,8 @@ TEST_F(gmem, race_with_unbinding)
 
 TEST_F(gmem, race_with_exit)
 {
+	int i, r, status, tries;
 	pid_t pid;
-	int i, r, status;
 
 	for (i = 0; i < 20; i++) {
 		pid = fork();
@@ -680,10 +720,10 @@ TEST_F(gmem, race_with_exit)
 				is_mapped(self->mem + i % NPAGES * PAGE_SIZE);
 		}
 		kill(pid, SIGKILL);
-		do {
+		r = EAGAIN;
+		for (tries = 0; r == EAGAIN && tries < NR_TRIES; tries++)
 			r = set_attributes(self->vm, TEST_GPA, SIZE,
 					   KVM_MEMORY_ATTRIBUTE_PRIVATE);
-		} while (r == EAGAIN);
 		TEST_ASSERT_EQ(r, 0);
 		expect_none_present(self->mem, NPAGES);
 		TEST_ASSERT_EQ(waitpid(pid, &status, 0), pid);
