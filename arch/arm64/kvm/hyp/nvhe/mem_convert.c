@@ -6,16 +6,16 @@
  * What a guest considers a page to be is for the guest alone to change. The host can
  * give it memory for the page and, without ever seeing what is secret, take it away:
  *
- *	state of the guest's page	the guest	its memory is
- *	PKVM_NOPAGE			private		none
- *	PKVM_PAGE_OWNED			private		the guest's
- *	PKVM_WITHDRAWN			private		the guest's, and mapped by nobody
- *	PKVM_POISON			private		gone, taken by force
- *	PKVM_SHARED_NOPAGE		shared		none
- *	PKVM_PAGE_SHARED_OWNED		shared		borrowed by the host
+ *	state of the guest's page	model	the guest	its memory is
+ *	PKVM_NOPAGE			PN	private		none
+ *	PKVM_PAGE_OWNED			PO	private		the guest's
+ *	PKVM_WITHDRAWN			WD	private		the guest's, mapped by nobody
+ *	PKVM_POISON			PX	private		gone, taken by force
+ *	PKVM_SHARED_NOPAGE		SN	shared		none
+ *	PKVM_PAGE_SHARED_OWNED		SO	shared		borrowed by the host
  *
- * tools/verification/models/pkvm/pkvm_conversion.pml is a model of this file, with its
- * transitions by the names of the functions here.
+ * tools/verification/models/pkvm/pkvm_conversion.pml is a model of this file and of what
+ * mem_protect.c has for guests: donation, forced reclaim, and reclaim of dying VMs.
  *
  * The state of a guest's page is in the leaf of the guest's stage-2, valid or not, and
  * guarded by the VM's lock; what the host may access by the host's lock, which is taken
@@ -33,12 +33,6 @@
 #include <nvhe/memory.h>
 #include <nvhe/mm.h>
 
-/* Addresses are made of gfns, which the host has chosen, by a shift. */
-static bool gfn_is_valid(struct pkvm_hyp_vm *vm, u64 gfn)
-{
-	return gfn < BIT_ULL(vm->pgt.ia_bits - PAGE_SHIFT);
-}
-
 /* The memory of a page that has to be in a state. */
 static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_state wanted,
 			     u64 *phys)
@@ -46,7 +40,7 @@ static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_sta
 	enum pkvm_page_state state;
 	int ret;
 
-	if (!gfn_is_valid(vm, gfn))
+	if (!guest_gfn_is_valid(vm, gfn))
 		return -EINVAL;
 
 	ret = guest_get_page(vm, hyp_pfn_to_phys(gfn), &state, phys);
@@ -66,10 +60,12 @@ static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_sta
  * The entry that says that the page is shared is there, so that no memory is needed
  * for page tables; it was never valid, so that there is nothing in TLBs.
  *
+ * In the model: el2_map_shared.
+ *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -EINVAL if there is no such pfn or gfn, -EPERM if the host does not have
- *	   @pfn for itself, or the guest has memory for @gfn or has not shared it,
- *	   -ENOENT if it has neither, -EHWPOISON if its memory was taken by force.
+ *	   @pfn for itself or it isn't memory, or if the guest has memory for @gfn,
+ *	   -ENOENT if @gfn is private and has none, -EHWPOISON if it was taken by force.
  */
 int __pkvm_host_map_shared_guest(u64 pfn, u64 gfn, struct pkvm_hyp_vcpu *vcpu)
 {
@@ -103,6 +99,8 @@ int __pkvm_host_map_shared_guest(u64 pfn, u64 gfn, struct pkvm_hyp_vcpu *vcpu)
  * The page stays shared, without memory. The guest's TLBs don't have it any more before
  * the host may call the memory its own, and what the guest has written past the caches
  * is what the host finds.
+ *
+ * In the model: el2_unmap_shared.
  *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
@@ -142,6 +140,8 @@ unlock:
  * TLBs don't have it, nobody has. The host's view of the memory doesn't change, and so
  * the host's lock isn't needed.
  *
+ * In the model: el2_withdraw.
+ *
  * Context: Takes the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
  *	   it's shared or withdrawn, -EHWPOISON if its memory was taken by force.
@@ -173,6 +173,8 @@ int __pkvm_host_withdraw_guest(u64 gfn, struct pkvm_hyp_vm *vm)
  * memory that is new to the guest. The entry was invalid, so that there is nothing in
  * TLBs.
  *
+ * In the model: el2_give_back.
+ *
  * Context: Takes the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
  *	   it wasn't withdrawn, -EHWPOISON if its memory was taken by force.
@@ -202,7 +204,7 @@ static bool is_shared(enum pkvm_page_state state)
 
 /*
  * A vCPU of the VM waits for the page's conversion, or to be told of it. There are as
- * many to look at as userspace has made for the VM, KVM_MAX_VCPUS at most.
+ * many to look at as the host has donated memory for.
  */
 static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
 {
@@ -232,11 +234,17 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
  * to be so, and not what the other one has made of it since. To refuse the other would be
  * to tell it that the page isn't what it is, and so it waits as well.
  *
+ * A vCPU waits until it runs again. If the host resets the VM and never runs that vCPU,
+ * then others that want the opposite for the page wait for ever, and the host can still
+ * carry out what was asked for before the reset.
+ *
+ * In the model: el2_begin.
+ *
  * Context: Takes the VM's lock.
  * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the page is
  *	   as wanted; -EBUSY if another vCPU waits for it, and this one is to execute the
- *	   hypercall again; -EINVAL if @ipa is no page that the guest can have; -EHWPOISON
- *	   if its memory was taken by force.
+ *	   hypercall again; -EINVAL if @ipa is no page that the guest can have, -E2BIG if
+ *	   it's in a block; -EHWPOISON if its memory was taken by force.
  */
 int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 pc)
 {
@@ -245,7 +253,7 @@ int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 p
 	enum pkvm_page_state state;
 	int ret;
 
-	if (!PAGE_ALIGNED(ipa) || !gfn_is_valid(vm, gfn))
+	if (!PAGE_ALIGNED(ipa) || !guest_gfn_is_valid(vm, gfn))
 		return -EINVAL;
 
 	guest_lock_component(vm);
@@ -274,6 +282,16 @@ unlock:
 }
 
 /*
+ * What the guest has written, all of it: the host can read memory past the caches, also
+ * where stage-2 forces write-back for guests, and would find what was there before.
+ */
+static void clean_page(u64 phys)
+{
+	kvm_flush_dcache_to_poc(hyp_fixmap_map(phys), PAGE_SIZE);
+	hyp_fixmap_unmap();
+}
+
+/*
  * Private to shared. The guest had the page for itself, perhaps without knowing, and
  * keeps what it has written to it.
  */
@@ -288,8 +306,10 @@ static int convert_to_shared(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state st
 	case PKVM_PAGE_OWNED:
 	case PKVM_WITHDRAWN:
 		WARN_ON(__host_check_page_state_range(phys, PAGE_SIZE, PKVM_NOPAGE));
-		if (commit)
+		if (commit) {
+			clean_page(phys);
 			guest_share_page(vm, gfn, phys, NULL);
+		}
 		return 0;
 	case PKVM_NOPAGE:
 		ret = __guest_check_pgtable_memcache(vcpu);
@@ -337,10 +357,13 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * The direction is what the guest has asked for, and the memory what its page has, and
  * neither is for the host to say.
  *
- * Between the states of a page with memory that the guest can access, only software
- * bits of its entry change, which needs no TLB invalidation in the guest; the host's
- * entry is invalidated, with its TLBs, when it loses the page. The other states are
- * invalid entries, of which TLBs know nothing.
+ * In the guest's stage-2, only software bits change between PKVM_PAGE_OWNED and
+ * PKVM_PAGE_SHARED_OWNED, and all else was invalid before, so that no TLB invalidation
+ * is needed; but for page tables that go with the last entry in them, from
+ * PKVM_SHARED_NOPAGE to PKVM_NOPAGE, which an unmap looks after. In the host's, the
+ * entry is invalidated with its TLBs when the host loses the page.
+ *
+ * In the model: el2_convert.
  *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if
@@ -383,9 +406,13 @@ unlock:
  * pkvm_conversion_finish() - Tell a vCPU what has become of the conversion it asked for
  * @vcpu: the vCPU, about to run, with the registers that the host has left
  *
- * Success if the conversion is in force, an error if it isn't, whatever the host says.
- * Or nothing, if the host has it execute the hypercall again, or go on elsewhere, from
- * a reset say: then, too, the vCPU doesn't wait any more.
+ * Success if the conversion is in force, an error if it isn't, whatever the host says;
+ * success also if the page's memory was taken by force after the conversion, which the
+ * guest finds when it uses the page.  Or nothing, if the host has it execute the
+ * hypercall again, or go on elsewhere, from a reset say: then, too, the vCPU doesn't
+ * wait any more.
+ *
+ * In the model: el2_finish.
  *
  * That the host can change the vCPU's registers, and so make it go on elsewhere, is not
  * for here to solve: see "CPU state isolation" in Documentation/virt/kvm/arm/pkvm.rst.
@@ -396,21 +423,33 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 {
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	struct kvm_vcpu *arch_vcpu = &vcpu->vcpu;
-	struct pkvm_conversion conv = vcpu->conv;
+	struct pkvm_conversion conv;
 	bool again;
 
-	if (!conv.active)
+	if (!vcpu->conv.active)
 		return;
 
 	guest_lock_component(vm);
+	conv = vcpu->conv;
 	vcpu->conv = (struct pkvm_conversion) {};
 	guest_unlock_component(vm);
+
+	/*
+	 * Or the PC would be another than what's looked at here by the time that
+	 * the guest runs. The flag is a part of what an exception is encoded in,
+	 * which may be pending: then, ELR is what the PC is here.
+	 */
+	if (!vcpu_get_flag(arch_vcpu, PENDING_EXCEPTION))
+		vcpu_clear_flag(arch_vcpu, INCREMENT_PC);
 
 	again = *vcpu_pc(arch_vcpu) == conv.pc - AARCH64_INSN_SIZE;
 	if (*vcpu_pc(arch_vcpu) != conv.pc && !again)
 		return;
 
-	/* A second time, what is in force would be refused. */
+	/*
+	 * What is in force is answered at once. With the request gone, another vCPU
+	 * could undo it before this one asks again.
+	 */
 	if (again && !conv.done)
 		return;
 
