@@ -3,30 +3,102 @@
  * How a protected VM's memory is converted: the guest asks, userspace decides by
  * setting attributes, and EL2 has the last word.
  *
- * By default, the host is an adversary: it may make any EL2 call with any arguments at
- * any time, run vCPUs or not, return what it likes, and access any memory that its own
- * stage-2 lets it.  With -DCOOP it is KVM and a VMM that follow the protocol, where the
- * VMM agrees, denies, delays, withdraws, gives back and punches holes as it likes; with
- * -DAGREE as well, it agrees to all and does nothing unasked.
+ * There are three modes:
+ *  host	The host is an adversary.  It makes any EL2 call with any arguments at any
+ *		time, runs and interrupts vCPUs or not, returns what it likes, tears the
+ *		VM down, and accesses any memory that its own stage-2 lets it.
+ *  coop	-DCOOP: the host is KVM and a VMM that follow the protocol.  The VMM agrees,
+ *		denies, delays, sets attributes unasked and punches holes as it likes.
+ *  agree	-DCOOP -DAGREE: the VMM agrees to all, and sets attributes unasked a few
+ *		times only.
  *
- * Not modelled: a host that rewrites a protected VM's registers, which nothing keeps it
- * from today; caches and TLBs; devices.
- *
- * -DBUG_... leaves out a check, one each, for the model to show that it is needed.
- *
- * What is checked, in every state:
- *  - a frame is the host's alone, or one page's (nothing is lost, mapped twice, or
- *    freed while it is mapped);
- *  - guest and EL2 agree on what a page is, unless the guest waits for an answer;
- *    it is told of success if the conversion is in force, of an error if it isn't;
+ * What holds in all of them, in every state:
+ *  - a frame is the host's alone, or one page's: none is mapped twice, or freed while
+ *    it is mapped;
+ *  - guest and EL2 agree on what a page is, but for a conversion that the guest has not
+ *    been told of yet;
+ *  - whenever the guest is told something, it is told of success if what it has asked
+ *    for is in force, and of an error if it isn't;
  *  - the host never reads what the guest keeps secret;
- *  - the guest finds in a private page what it has left there, or nothing at all;
- * and with -DCOOP also
- *  - shared pages keep their content, in both directions;
+ *  - the guest finds in a private page what it has left there, or nothing at all.
+ * With -DCOOP, also:
+ *  - a page keeps its content, in whichever way it's converted, until it's freed;
  *  - a mapping of the VMM's never faults at EL2;
- *  - a request that the VMM agrees to succeeds; with -DAGREE, all are answered.
+ *  - a request that the VMM agrees to succeeds, unless the page's memory is gone;
+ *  - once the VM is torn down all frames are the host's, with no secrets in them.
+ * With -DAGREE, also:
+ *  - each request is answered, each page that is touched is there in the end, and each
+ *    vCPU runs again and again.
  *
- * "make model" runs all of it.
+ * What is not modelled, and so not shown:
+ *  - EL1's own record of what EL2 has, and the steps that its functions are made of:
+ *    here, a function of KVM's is one step, and sees EL2's state itself;
+ *  - what makes EL1 fail or try again: pins, no memory, signals;
+ *  - ranges of pages, blocks, memslots, page tables, TLBs, caches, devices;
+ *  - PSCI and reset, or a host that rewrites a protected VM's registers, which nothing
+ *    keeps it from today;
+ *  - VMs that haven't opted in, other VMs, FF-A, a VM that gets the handle of one that
+ *    is gone;
+ *  - a guest that converts a page back and forth on one vCPU can starve another that
+ *    asks for the same page: with -DAGREE, it lets the other one go first.
+ *
+ * Each of these leaves out a check, or makes a mistake, and the mode that is with it has
+ * to find that.  It has to with -DNO_INVARIANTS, by what the guest, the VMM or the
+ * adversary see, and not by what EL2 and KVM have noted; but for one, of which nobody
+ * sees more than that the guest doesn't know for a while what its page is: "invariant"
+ * is the host mode with the invariants.
+ *	BUG_TRUST_X0			host
+ *	BUG_STALE_REQUEST		host
+ *	BUG_AGAIN_IF_DONE		invariant
+ *	BUG_TWO_REQUESTS		host
+ *	BUG_ALREADY_SO_IS_ERROR		host
+ *	BUG_ALREADY_SO_IS_ASKED		host
+ *	BUG_BUSY_IS_ERROR		coop
+ *	BUG_CONVERT_UNASKED		host
+ *	BUG_CONVERT_OTHER_PAGE		host
+ *	BUG_CONVERT_OTHER_FRAME		host
+ *	BUG_CONVERT_KEEPS_WITHDRAWN	coop
+ *	BUG_SHARE_WIPES			coop
+ *	BUG_UNSHARE_WIPES		coop
+ *	BUG_DONATE_USED			host
+ *	BUG_DONATE_WITHDRAWN		host
+ *	BUG_DONATE_SHARED		host
+ *	BUG_DONATE_POISONED		host
+ *	BUG_MAP_SHARED_USED		host
+ *	BUG_MAP_SHARED_PRIVATE		host
+ *	BUG_UNMAP_PRIVATE		host
+ *	BUG_UNMAP_WITHDRAWN		host
+ *	BUG_WITHDRAW_SHARED		host
+ *	BUG_WITHDRAW_TO_HOST		host
+ *	BUG_GIVE_BACK_SHARED		host
+ *	BUG_GIVE_BACK_OTHER		host
+ *	BUG_FORCE_RECLAIM_SHARED	host
+ *	BUG_FORCE_RECLAIM_KEEPS		host
+ *	BUG_FORCE_RECLAIM_FORGETS	host
+ *	BUG_FORCE_RECLAIM_NOT_WITHDRAWN	coop
+ *	BUG_LOAD_DYING			host
+ *	BUG_TEARDOWN_LOADED		host
+ *	BUG_RECLAIM_ALIVE		host
+ *	BUG_RECLAIM_KEEPS		host
+ *	BUG_RECLAIM_NOT_WITHDRAWN	coop
+ *	BUG_RECLAIM_NOT_SHARED		coop
+ *	BUG_UNCHANGED_IS_NOTHING	coop
+ *	BUG_NOT_BLOCKED			coop
+ *	BUG_SET_PRIVATE_DROPS		coop
+ *	BUG_PUNCH_NOT_SHARED		coop
+ *	BUG_NEVER_ANSWERED		agree
+ *	BUG_NEVER_MAPPED		agree
+ *	BUG_NEVER_RESOLVED		agree
+ *	BUG_NEVER_RUN			agree
+ *
+ * To search the mode "coop", and, if the number of errors isn't 0, to see what led to it;
+ * for "host", leave out -DCOOP, and for one of the above add it to what spin is given:
+ *	spin -DCOOP -a pkvm_conversion.pml
+ *	gcc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m5000000 -w24
+ *	spin -DCOOP -t -p -g pkvm_conversion.pml
+ * and the mode "agree", which takes minutes:
+ *	spin -DCOOP -DAGREE -a pkvm_conversion.pml
+ *	gcc -O2 -w -DNFAIR=3 -DCOLLAPSE -o pan pan.c && ./pan -a -f -m5000000 -w24
  */
 
 #define NR_PAGES	2
@@ -41,18 +113,22 @@
 #define PO		1	/* private, owned by the guest */
 #define SO		2	/* owned by the guest, shared with the host */
 #define SN		3	/* shared, and there's no memory */
-#define WD		4	/* withdrawn: owned by the guest, not mapped */
-#define PX		5	/* its memory was taken by force */
+#define WD		4	/* private, owned by the guest, and mapped by nobody */
+#define PX		5	/* private, its memory was taken by force */
 
 /* What EL2 has of a frame of the host's. */
 #define OWNED		0
-#define GONE		1	/* donated to the guest */
+#define GONE		1	/* the guest's */
 #define BORROWED	2	/* the guest's, which shares it */
 
 /* What a page holds; secrets are those of one page. */
 #define JUNK		0
 #define SECRET(p)	(1 + (p))
+#ifdef COOP
 #define PUBLIC(p)	(1 + NR_PAGES + (p))
+#else
+#define PUBLIC(p)	JUNK	/* An adversary may write there. */
+#endif
 #define IS_SECRET(c)	((c) >= 1 && (c) <= NR_PAGES)
 
 /* What a vCPU has asked for. */
@@ -63,107 +139,208 @@
 /* Answers. */
 #define SUCCESS		0
 #define ERROR		1
-#define AGAIN		2	/* the hypercall is to be executed again */
+#define AGAIN		2	/* none: the guest executes the hypercall again */
+#define NONE		3	/* none: the guest waits, or has not asked */
+
+/* Of the VM. */
+#define ALIVE		0
+#define DYING		1
+#define DEAD		2
 
 /* EL2's state, guarded by the locks of the host's and the guest's stage-2. */
 byte gs[NR_PAGES];
 byte frame[NR_PAGES];		/* of PO, SO, WD */
 byte hs[NR_FRAMES];
 byte content[NR_FRAMES];
+byte life;
 
 /* The pending request of each vCPU, also EL2's. */
 byte conv[NR_VCPUS];
 byte conv_page[NR_VCPUS];
 bit conv_done[NR_VCPUS];
 
-/* Where a vCPU is. */
 bit running[NR_VCPUS];		/* in the guest */
-bit agreed[NR_VCPUS];		/* userspace has agreed to what it asked for */
-byte fault[NR_VCPUS];		/* page that it has exited for, or NO_PAGE */
 
 /* The guest's own. */
 bit gv_shared[NR_PAGES];	/* what it takes the page for */
 byte asked[NR_VCPUS];		/* from before the hypercall until it's answered */
 byte asked_page[NR_VCPUS];
+bit lost[NR_PAGES];		/* the content was taken, for the guest to know */
 
-/* What a private page should hold, and every page if the host follows the protocol. */
+/*
+ * What a page should hold.  An adversary may write to what it has lent, so that it's
+ * for private pages only, from when they get their memory or are made private.
+ */
 byte expected[NR_PAGES];
-bit lost[NR_PAGES];		/* taken by force, for the guest to know */
+
+#ifdef COOP
+bit attr_private[NR_PAGES];
+bit blocked[NR_PAGES];		/* KVM's own: withdrawn, not for the host to map */
+byte gmem[NR_PAGES];		/* the page of guest_memfd, or NO_FRAME */
+bit agreed[NR_VCPUS];		/* userspace has agreed to what it asked for */
+byte touch[NR_VCPUS];		/* page that a vCPU has run into, or NO_PAGE */
+#define is_stuck(v)	(touch[v] != NO_PAGE)
+#else
+#define is_stuck(v)	false
+#endif
+#ifdef AGREE
+#define NR_WHIMS	2
+byte whims;			/* attributes that were set unasked */
+bit steps[NR_VCPUS];		/* changes with all that the guest begins */
+#endif
+
+/* An adversary may write to what it has: nothing to rely on. */
+#ifdef COOP
+#define nothing_expected(p)	skip
+#else
+#define nothing_expected(p)	expected[p] = JUNK
+#endif
+
+#define is_shared(p)		(gs[p] == SO || gs[p] == SN)
+#define is_in_force(what, p)	(is_shared(p) == ((what) == SHARE))
 
 #define asks(v, p, what)	(asked[v] == (what) && asked_page[v] == (p))
 #define somebody_asks(p, what)	(asks(0, p, what) || asks(1, p, what))
 /* The guest keeps secrets in pages that are private and that it's not about to share. */
 #define keeps_secret(p)		(!gv_shared[p] && !somebody_asks(p, SHARE))
+
 #define pending(v, p)		(conv[v] != NOTHING && conv_page[v] == (p))
+#define untold(v, p, what)	(pending(v, p) && conv_done[v] && conv[v] == (what))
+#define nobody_told(p, what)	(untold(0, p, what) || untold(1, p, what))
 
 #define has_frame(p)		(gs[p] == PO || gs[p] == SO || gs[p] == WD)
 #define uses(p, f)		(has_frame(p) && frame[p] == (f))
 #define users(f)		(uses(0, f) + uses(1, f))
 
-/*
- * Always: a frame is the host's alone or one page's; and the guest and EL2 agree on
- * what a page is, unless the guest waits for an answer.
- */
+/* A frame is the host's alone or one page's. */
 #define consistent_frame(f) \
 	((hs[f] == OWNED && users(f) == 0) || (hs[f] != OWNED && users(f) == 1))
-#define consistent_page(p) \
-	(gs[p] == PX || somebody_asks(p, SHARE) || somebody_asks(p, UNSHARE) || \
-	 (gv_shared[p] == (gs[p] == SO || gs[p] == SN)))
 #define consistent_host(p) \
 	(!has_frame(p) || ((gs[p] == SO) == (hs[frame[p]] == BORROWED)))
 
+/* A page is what the guest takes it for, or what nobody has told it yet. */
+#define consistent_page(p) \
+	(life != ALIVE || \
+	 is_shared(p) == (nobody_told(p, SHARE) || \
+			  (gv_shared[p] && !nobody_told(p, UNSHARE))))
+
+/* Who waits doesn't run, and has asked for what EL2 takes it to have asked for. */
+#define consistent_request(v) \
+	(conv[v] == NOTHING || (!running[v] && asks(v, conv_page[v], conv[v])))
+
+/* What KVM makes of the attributes. */
+#ifdef COOP
+#define consistent_kvm(p) \
+	(life != ALIVE || \
+	 ((gs[p] != PO || attr_private[p]) && (gs[p] != SO || !attr_private[p]) && \
+	  ((gs[p] == WD) == blocked[p]) && (gs[p] != WD || !attr_private[p]) && \
+	  (!has_frame(p) || gmem[p] == frame[p])))
+#define consistent_exit(v) \
+	(life != ALIVE || (conv[v] != NOTHING) == (asked[v] != NOTHING && !running[v]))
+#endif
+
 inline check()
 {
+#ifndef NO_INVARIANTS
 	assert(consistent_frame(0) && consistent_frame(1) && consistent_frame(2));
-	assert(consistent_page(0) && consistent_page(1));
 	assert(consistent_host(0) && consistent_host(1));
+	assert(consistent_page(0) && consistent_page(1));
+	assert(consistent_request(0) && consistent_request(1));
+#ifdef COOP
+	assert(consistent_kvm(0) && consistent_kvm(1));
+	assert(consistent_exit(0) && consistent_exit(1));
+#endif
+#endif
+	skip
 }
 
 /*
  * EL2, by its functions.  Each is one step, with the locks of both stage-2s held.
  */
 
-/* kvm_handle_pvm_hvc64(): a vCPU asks for a conversion. */
-inline el2_begin(v, p, what, ok)
-{
-	ok = true;
-	if
-	:: gs[p] == PX -> ok = false
-	:: what == SHARE && (gs[p] == SO || gs[p] == SN) -> ok = false
-	:: what == UNSHARE && !(gs[p] == SO || gs[p] == SN) -> ok = false
-#ifndef BUG_TWO_REQUESTS
-	/* Or one might be told of a success that the other one has undone. */
-	:: pending(1 - v, p) -> ok = false
+/*
+ * pkvm_load_hyp_vcpu(): calls that need a vCPU load it, and put it when they are done.
+ * To keep it loaded for longer only keeps others from it.
+ */
+#ifdef BUG_LOAD_DYING
+#define can_load(v)	(!running[v] && life != DEAD)
+#else
+#define can_load(v)	(!running[v] && life == ALIVE)
 #endif
-	:: else
-	fi
+
+/*
+ * A vCPU executes the hypercall.  For PX, to record the request would do, too: it can't
+ * be carried out.
+ */
+inline pkvm_conversion_begin(v, p, what, answer)
+{
 	if
-	:: ok ->
-		conv[v] = what;
-		conv_page[v] = p;
-		conv_done[v] = false
-	:: else
+	:: gs[p] == PX -> answer = ERROR
+#ifdef BUG_ALREADY_SO_IS_ERROR
+	:: gs[p] != PX && is_in_force(what, p) -> answer = ERROR
+#else
+#ifndef BUG_ALREADY_SO_IS_ASKED
+	:: gs[p] != PX && is_in_force(what, p) -> answer = SUCCESS
+#endif
+#endif
+	:: else ->
+		if
+#ifdef BUG_BUSY_IS_ERROR
+		:: pending(1 - v, p) -> answer = ERROR
+#else
+#ifndef BUG_TWO_REQUESTS
+		/* Or one might be told of a success that the other one has undone. */
+		:: pending(1 - v, p) -> answer = AGAIN
+#endif
+#endif
+		:: else ->
+			conv[v] = what;
+			conv_page[v] = p;
+			conv_done[v] = false;
+			answer = NONE
+		fi
 	fi
 }
 
-/* __pkvm_host_convert_guest(): what a vCPU has asked for, and nothing else. */
-inline el2_convert(v, p, what)
+/*
+ * What a vCPU has asked for, with the memory that the page has.  That the request isn't
+ * done yet, and that the vCPU doesn't run, is not needed for what is shown here: what
+ * is done can't be done again from the state that it has led to, and who runs has no
+ * request.
+ */
+inline __pkvm_host_convert_guest(v, p, f)
 {
 	if
-#ifndef BUG_NO_REQUEST
-	:: conv[v] == NOTHING -> skip
+	:: !can_load(v) -> skip
+#ifndef BUG_CONVERT_UNASKED
+	:: can_load(v) && conv[v] == NOTHING -> skip
 #endif
-#ifndef BUG_OTHER_PAGE
-	:: conv[v] != NOTHING && conv_page[v] != p -> skip
+#ifndef BUG_CONVERT_OTHER_PAGE
+	:: can_load(v) && conv_page[v] != p -> skip
 #endif
-	/* The states that a direction starts from would do, too. */
-	:: conv[v] != NOTHING && conv[v] != what -> skip
-	:: conv_done[v] -> skip
+	:: can_load(v) && conv_done[v] -> skip
+#ifdef BUG_CONVERT_OTHER_FRAME
+	:: can_load(v) && has_frame(p) &&
+	   ((gs[p] == SO && hs[f] != BORROWED) || (gs[p] != SO && hs[f] != GONE)) -> skip
+#endif
 	:: else ->
+#ifdef BUG_CONVERT_OTHER_FRAME
 		if
-		:: what == SHARE && (gs[p] == PO || gs[p] == WD) ->
+		:: has_frame(p) -> frame[p] = f
+		:: else
+		fi;
+#endif
+		if
+#ifdef BUG_CONVERT_KEEPS_WITHDRAWN
+		:: conv[v] == SHARE && gs[p] == PO ->
+#else
+		:: conv[v] == SHARE && (gs[p] == PO || gs[p] == WD) ->
+#endif
 			gs[p] = SO;
 			hs[frame[p]] = BORROWED;
+#ifdef BUG_SHARE_WIPES
+			content[frame[p]] = JUNK;
+#endif
 			if
 			:: content[frame[p]] == SECRET(p) && somebody_asks(p, SHARE) ->
 				/* What it held is no secret any more. */
@@ -171,16 +348,22 @@ inline el2_convert(v, p, what)
 				expected[p] = PUBLIC(p)
 			:: else
 			fi;
+			nothing_expected(p);
 			conv_done[v] = true
-		:: what == SHARE && gs[p] == PN ->
+		:: conv[v] == SHARE && gs[p] == PN ->
 			gs[p] = SN;
 			conv_done[v] = true
-		:: what == UNSHARE && gs[p] == SO ->
+		:: conv[v] != SHARE && gs[p] == SO ->
 			gs[p] = PO;
 			hs[frame[p]] = GONE;
+#ifdef BUG_UNSHARE_WIPES
+			content[frame[p]] = JUNK;
+#endif
+#ifndef COOP
 			expected[p] = content[frame[p]];
+#endif
 			conv_done[v] = true
-		:: what == UNSHARE && gs[p] == SN ->
+		:: conv[v] != SHARE && gs[p] == SN ->
 			gs[p] = PN;
 			conv_done[v] = true
 		:: else
@@ -188,52 +371,54 @@ inline el2_convert(v, p, what)
 	fi
 }
 
-/* handle___kvm_vcpu_run(): the answer to what was pending, by the host's x0 at most. */
-inline el2_finish(v, x0, answer)
+/* A vCPU is about to run: whether it gets an answer to what it waits for, and which. */
+inline pkvm_conversion_finish(v, x0, answer)
 {
-	answer = x0;
 	if
-#ifndef BUG_TRUST_X0
+	:: conv[v] == NOTHING -> answer = NONE
+#ifdef BUG_TRUST_X0
+	:: conv[v] != NOTHING -> answer = x0
+#else
+#ifdef BUG_AGAIN_IF_DONE
+	:: conv[v] != NOTHING && x0 == AGAIN -> answer = AGAIN
+	:: conv[v] != NOTHING && conv_done[v] && x0 != AGAIN -> answer = SUCCESS
+#else
 	:: conv[v] != NOTHING && conv_done[v] -> answer = SUCCESS
-	:: conv[v] != NOTHING && !conv_done[v] && x0 == SUCCESS -> answer = ERROR
 #endif
-	:: else
+	:: conv[v] != NOTHING && !conv_done[v] -> answer = (x0 == AGAIN -> AGAIN : ERROR)
+#endif
 	fi;
 #ifndef BUG_STALE_REQUEST
 	conv[v] = NOTHING;
-	conv_done[v] = false;
-	conv_page[v] = 0
+	conv_page[v] = 0;
+	conv_done[v] = false
 #endif
 }
 
-/* __pkvm_host_donate_guest() */
-inline el2_donate(f, p)
+inline __pkvm_host_donate_guest(v, f, p)
 {
 	if
+	:: !can_load(v) -> skip
 #ifndef BUG_DONATE_USED
-	:: hs[f] != OWNED -> skip
+	:: can_load(v) && hs[f] != OWNED -> skip
 #endif
 #ifdef BUG_DONATE_WITHDRAWN
-	:: gs[p] != PN && gs[p] != WD -> skip
+	:: can_load(v) && gs[p] != PN && gs[p] != WD -> skip
 #else
 #ifdef BUG_DONATE_SHARED
-	:: gs[p] != PN && gs[p] != SN -> skip
+	:: can_load(v) && gs[p] != PN && gs[p] != SN -> skip
 #else
 #ifdef BUG_DONATE_POISONED
-	:: gs[p] != PN && gs[p] != PX -> skip
+	:: can_load(v) && gs[p] != PN && gs[p] != PX -> skip
 #else
-	:: gs[p] != PN -> skip
+	:: can_load(v) && gs[p] != PN -> skip
 #endif
 #endif
 #endif
 	:: else ->
+#ifndef COOP
 		if
 		:: gs[p] == PN -> expected[p] = content[f]
-		:: else
-		fi;
-#ifdef BUG_DONATE_WITHDRAWN
-		if
-		:: gs[p] == WD -> hs[frame[p]] = OWNED
 		:: else
 		fi;
 #endif
@@ -243,32 +428,37 @@ inline el2_donate(f, p)
 	fi
 }
 
-/* __pkvm_host_map_shared_guest() */
-inline el2_map_shared(f, p)
+inline __pkvm_host_map_shared_guest(v, f, p)
 {
 	if
-	:: hs[f] != OWNED -> skip
+	:: !can_load(v) -> skip
+#ifndef BUG_MAP_SHARED_USED
+	:: can_load(v) && hs[f] != OWNED -> skip
+#endif
 #ifdef BUG_MAP_SHARED_PRIVATE
-	:: gs[p] != SN && gs[p] != PN -> skip
+	:: can_load(v) && gs[p] != SN && gs[p] != PN -> skip
 #else
-	:: gs[p] != SN -> skip
+	:: can_load(v) && gs[p] != SN -> skip
 #endif
 	:: else ->
 		gs[p] = SO;
 		frame[p] = f;
-		hs[f] = BORROWED;
-		expected[p] = content[f]
+		hs[f] = BORROWED
 	fi
 }
 
-/* __pkvm_host_unmap_shared_guest() */
-inline el2_unmap_shared(p)
+inline __pkvm_host_unmap_shared_guest(p)
 {
 	if
+	:: life != ALIVE -> skip
 #ifdef BUG_UNMAP_PRIVATE
-	:: gs[p] != SO && gs[p] != PO -> skip
+	:: life == ALIVE && gs[p] != SO && gs[p] != PO -> skip
 #else
-	:: gs[p] != SO -> skip
+#ifdef BUG_UNMAP_WITHDRAWN
+	:: life == ALIVE && gs[p] != SO && gs[p] != WD -> skip
+#else
+	:: life == ALIVE && gs[p] != SO -> skip
+#endif
 #endif
 	:: else ->
 		gs[p] = SN;
@@ -277,11 +467,16 @@ inline el2_unmap_shared(p)
 	fi
 }
 
-/* __pkvm_host_withdraw_guest(): the guest loses its mapping, and nobody gets one. */
-inline el2_withdraw(p)
+/* The guest loses its mapping, and nobody gets one. */
+inline __pkvm_host_withdraw_guest(p)
 {
 	if
-	:: gs[p] != PO -> skip
+	:: life != ALIVE -> skip
+#ifdef BUG_WITHDRAW_SHARED
+	:: life == ALIVE && gs[p] != PO && gs[p] != SO -> skip
+#else
+	:: life == ALIVE && gs[p] != PO -> skip
+#endif
 	:: else ->
 		gs[p] = WD
 #ifdef BUG_WITHDRAW_TO_HOST
@@ -290,42 +485,129 @@ inline el2_withdraw(p)
 	fi
 }
 
-/* __pkvm_host_give_back_guest(): the frame is the one that EL2 has noted. */
-inline el2_give_back(p, f)
+/* The frame is the one that EL2 has noted, and not for the host to say. */
+inline __pkvm_host_give_back_guest(p, f)
 {
 	if
-	:: gs[p] != WD -> skip
+	:: life != ALIVE -> skip
+#ifdef BUG_GIVE_BACK_SHARED
+	:: life == ALIVE && gs[p] != WD && gs[p] != SO -> skip
+#else
+	:: life == ALIVE && gs[p] != WD -> skip
+#endif
+#ifdef BUG_GIVE_BACK_OTHER
+	:: life == ALIVE && hs[f] != OWNED -> skip
+#endif
 	:: else ->
 		gs[p] = PO
 #ifdef BUG_GIVE_BACK_OTHER
-		;hs[frame[p]] = OWNED;
+		;content[frame[p]] = JUNK;
+		hs[frame[p]] = OWNED;
 		frame[p] = f;
 		hs[f] = GONE
 #endif
 	fi
 }
 
-/* __pkvm_host_force_reclaim_page_guest() */
-inline el2_force_reclaim(p)
+/* The host names the frame; which page it is of is for EL2 to know. */
+inline __pkvm_host_force_reclaim_page_guest(p)
 {
 	if
-#ifdef BUG_RECLAIM_MISSES_WITHDRAWN
-	:: gs[p] != PO -> skip
+	:: life == DEAD -> skip
+#ifdef BUG_FORCE_RECLAIM_SHARED
+	:: life != DEAD && gs[p] != PO && gs[p] != WD && gs[p] != SO -> skip
 #else
-	:: gs[p] != PO && gs[p] != WD -> skip
+#ifdef BUG_FORCE_RECLAIM_NOT_WITHDRAWN
+	:: life != DEAD && gs[p] != PO -> skip
+#else
+	:: life != DEAD && gs[p] != PO && gs[p] != WD -> skip
+#endif
 #endif
 	:: else ->
-#ifndef BUG_RECLAIM_KEEPS
+#ifndef BUG_FORCE_RECLAIM_KEEPS
 		content[frame[p]] = JUNK;
 #endif
 		lost[p] = true;
+		nothing_expected(p);
 		hs[frame[p]] = OWNED;
 		frame[p] = 0;
-#ifdef BUG_RECLAIM_FORGETS
+#ifdef BUG_FORCE_RECLAIM_FORGETS
 		gs[p] = PN
 #else
 		gs[p] = PX
 #endif
+	fi
+}
+
+/* No vCPU runs any more: what it waits for doesn't matter. */
+inline forget_request(v)
+{
+	conv[v] = NOTHING;
+	conv_page[v] = 0;
+	conv_done[v] = false;
+	asked[v] = NOTHING;
+	asked_page[v] = 0
+}
+
+/* Not while a vCPU is loaded: none runs from here on. */
+inline __pkvm_start_teardown_vm()
+{
+	if
+	:: life != ALIVE -> skip
+#ifndef BUG_TEARDOWN_LOADED
+	:: life == ALIVE && (running[0] || running[1]) -> skip
+#endif
+	:: else ->
+		life = DYING;
+		forget_request(0);
+		forget_request(1)
+	fi
+}
+
+/* __pkvm_host_reclaim_page_guest() does the work. */
+inline __pkvm_reclaim_dying_guest_page(p)
+{
+	if
+#ifdef BUG_RECLAIM_ALIVE
+	:: life == DEAD -> skip
+#else
+	:: life != DYING -> skip
+#endif
+	:: else ->
+		if
+#ifdef BUG_RECLAIM_NOT_WITHDRAWN
+		:: gs[p] == PO ->
+#else
+		:: gs[p] == PO || gs[p] == WD ->
+#endif
+#ifndef BUG_RECLAIM_KEEPS
+			content[frame[p]] = JUNK;
+#endif
+			lost[p] = true;
+			nothing_expected(p);
+			hs[frame[p]] = OWNED;
+			frame[p] = 0;
+			gs[p] = PN
+#ifndef BUG_RECLAIM_NOT_SHARED
+		:: gs[p] == SO ->
+			hs[frame[p]] = OWNED;
+			frame[p] = 0;
+			gs[p] = PN
+#endif
+		:: else
+		fi
+	fi
+}
+
+/*
+ * What the guest still has is lost, to the host as well.  Without its check, nobody
+ * would see more than that.
+ */
+inline __pkvm_finalize_teardown_vm()
+{
+	if
+	:: life == DYING -> life = DEAD
+	:: else
 	fi
 }
 
@@ -338,85 +620,145 @@ inline host_read(f)
 }
 
 /*
- * A guest's vCPU.  It touches pages and asks for conversions, all of it as it likes,
- * but for keeping no secrets in what it shares.
+ * The guest
+ */
+
+/* A page is touched. */
+inline guest_access(v, p)
+{
+	if
+	:: gs[p] == PO || gs[p] == SO ->
+		/* What was kept is there, and if not, there's nothing. */
+		assert(!lost[p]);
+#ifdef COOP
+		assert(content[frame[p]] == expected[p]);
+#else
+		assert(gs[p] == SO || content[frame[p]] == expected[p]);
+#endif
+#ifdef COOP
+		touch[v] = NO_PAGE;
+#endif
+		if
+		:: keeps_secret(p) ->
+			content[frame[p]] = SECRET(p);
+			expected[p] = SECRET(p)
+#ifdef COOP
+		:: gv_shared[p] ->
+			content[frame[p]] = PUBLIC(p);
+			expected[p] = PUBLIC(p)
+#endif
+		:: else
+		fi
+	:: else ->
+		running[v] = false
+#ifdef COOP
+		;touch[v] = p
+#endif
+	fi
+}
+
+/*
+ * A vCPU is told.  To ask for a page to be private whose memory is gone is an error,
+ * though it is private: there's nothing that it could be told of the content.
+ */
+inline guest_told(v, answer)
+{
+	assert((answer == ERROR && asked[v] == UNSHARE && gs[asked_page[v]] == PX) ||
+	       (answer == SUCCESS) == is_in_force(asked[v], asked_page[v]));
+	if
+	:: answer == SUCCESS -> gv_shared[asked_page[v]] = (asked[v] == SHARE)
+	:: else
+	fi;
+	asked[v] = NOTHING;
+	asked_page[v] = 0
+}
+
+#ifdef AGREE
+/* Who was made to ask again goes first. */
+#define may_ask(v, p) \
+	(!(running[1 - v] && asked[1 - v] != NOTHING && asked_page[1 - v] == (p)))
+#else
+#define may_ask(v, p)	true
+#endif
+
+/*
+ * A vCPU touches pages and asks for conversions, all of it as it likes, but for keeping
+ * no secrets in what it shares.
  */
 proctype vcpu(byte v)
 {
-	byte p;
-	byte what;
-	bool ok;
+	byte p, what, answer;
 
 end:	do
-	:: atomic { running[v] && asked[v] == NOTHING ->
+#ifdef COOP
+	/* The page that it has run into, until it gets it. */
+	:: atomic { running[v] && asked[v] == NOTHING && is_stuck(v) ->
+		p = touch[v];
+		guest_access(v, p);
+		p = 0;
+		check()
+	   }
+#endif
+	/* Something new. */
+	:: atomic { running[v] && asked[v] == NOTHING && !is_stuck(v) ->
+#ifdef AGREE
+		steps[v] = 1 - steps[v];
+#endif
 		select (p : 0 .. NR_PAGES - 1);
 		if
-		/* An access. */
-		:: true ->
-			if
-			:: gs[p] == PO || gs[p] == SO ->
-				/* What was kept is there, and if not, there's nothing. */
-				assert(!lost[p]);
-#ifdef COOP
-				assert(content[frame[p]] == expected[p]);
-#else
-				assert(gs[p] == SO || content[frame[p]] == expected[p]);
-#endif
-				if
-				:: keeps_secret(p) ->
-					content[frame[p]] = SECRET(p);
-					expected[p] = SECRET(p)
-				:: else
-				fi
-			:: else ->
-				running[v] = false;
-				fault[v] = p
-			fi
-		/* A request. */
-		:: true ->
-			what = (gv_shared[p] -> UNSHARE : SHARE);
+		:: true -> guest_access(v, p)
+		:: may_ask(v, p) ->
+			select (what : SHARE .. UNSHARE);
 			asked[v] = what;
-			asked_page[v] = p;
-			el2_begin(v, p, what, ok);
-			if
-			:: ok -> running[v] = false
-			:: else ->
-				asked[v] = NOTHING;
-				asked_page[v] = 0
-			fi
+			asked_page[v] = p
 		fi;
-		p = 0; what = 0; ok = 0;
+		p = 0; what = 0;
+		check()
+	   }
+	/* The hypercall, perhaps again. */
+	:: atomic { running[v] && asked[v] != NOTHING ->
+		pkvm_conversion_begin(v, asked_page[v], asked[v], answer);
+		if
+		:: answer == NONE -> running[v] = false
+		:: answer == AGAIN -> skip
+		:: answer == SUCCESS || answer == ERROR ->
+#ifdef COOP
+			/* The VMM has not been asked. */
+			assert(answer == SUCCESS || gs[asked_page[v]] == PX);
+#endif
+			guest_told(v, answer)
+		fi;
+		answer = 0;
 		check()
 	   }
 	od
 }
 
-/* The host runs a vCPU, and says what the answer is if it waits for one. */
-inline run_vcpu(v, x0)
+/* The host has a vCPU run, and says what the answer is if it waits for one. */
+inline handle___kvm_vcpu_run(v, x0, answer)
 {
-	el2_finish(v, x0, answer);
-	fault[v] = NO_PAGE;
-	running[v] = true;
 	if
+	:: can_load(v) ->
+		pkvm_conversion_finish(v, x0, answer);
+		running[v] = true;
 #ifdef COOP
-	/* Who was agreed with gets to know it. */
-	:: asked[v] != NOTHING && agreed[v] && answer != SUCCESS ->
-		assert(gs[asked_page[v]] == PX)
+#ifndef AGREE
+		/* An interrupt may have it do something else. */
+		touch[v] = NO_PAGE;
 #endif
-	:: asked[v] != NOTHING && answer == SUCCESS ->
-		/* It is so, now. */
-		assert((asked[v] == SHARE) == (gs[asked_page[v]] == SO || gs[asked_page[v]] == SN) ||
-		       gs[asked_page[v]] == PX);
-		gv_shared[asked_page[v]] = (asked[v] == SHARE);
-	:: asked[v] != NOTHING && answer != SUCCESS ->
-		/* It isn't. */
-		assert((asked[v] == UNSHARE) == (gs[asked_page[v]] == SO || gs[asked_page[v]] == SN) ||
-		       gs[asked_page[v]] == PX)
+		/* Who was agreed with gets to know it. */
+		assert((asked[v] == SHARE && gs[asked_page[v]] == PX) ||
+		       !agreed[v] || answer == SUCCESS);
+		agreed[v] = false;
+#endif
+		if
+		:: asked[v] != NOTHING && (answer == SUCCESS || answer == ERROR) ->
+			guest_told(v, answer)
+		:: else
+		fi;
+		answer = 0
 	:: else
-	fi;
-	asked[v] = NOTHING;
-	asked_page[v] = 0;
-	answer = 0
+	fi
 }
 
 #ifdef COOP
@@ -424,22 +766,33 @@ inline run_vcpu(v, x0)
 /*
  * KVM at EL1, and the VMM: a thread for each vCPU, and one for all else.
  */
-bit attr_private[NR_PAGES];
-bit blocked[NR_PAGES];		/* KVM's own: withdrawn, not for the host to map */
-byte gmem[NR_PAGES];		/* the page of guest_memfd, or NO_FRAME */
-bit dead;
-
 #define is_free(f)	(hs[f] == OWNED && gmem[0] != (f) && gmem[1] != (f))
-#define view_private(p)	(gs[p] == PN || gs[p] == PO || gs[p] == WD)
 
-/* There's always a frame left: there are more than pages. */
+/* There's always a frame left: there are more than pages.  It's zeroed here. */
 inline get_gmem(p)
 {
 	if
 	:: gmem[p] != NO_FRAME
-	:: gmem[p] == NO_FRAME && is_free(0) -> gmem[p] = 0
-	:: gmem[p] == NO_FRAME && !is_free(0) && is_free(1) -> gmem[p] = 1
-	:: gmem[p] == NO_FRAME && !is_free(0) && !is_free(1) -> gmem[p] = 2
+	:: else ->
+		if
+		:: is_free(0) -> gmem[p] = 0
+		:: !is_free(0) && is_free(1) -> gmem[p] = 1
+		:: !is_free(0) && !is_free(1) -> gmem[p] = 2
+		fi;
+		assert(hs[gmem[p]] == OWNED);
+		content[gmem[p]] = JUNK
+	fi
+}
+
+/* Nobody else has what is freed. */
+inline free_gmem(p)
+{
+	if
+	:: gmem[p] != NO_FRAME ->
+		assert(hs[gmem[p]] == OWNED && users(gmem[p]) == 0);
+		gmem[p] = NO_FRAME;
+		expected[p] = JUNK
+	:: else
 	fi
 }
 
@@ -454,15 +807,15 @@ inline set_shared(p)
 		attr_private[p] = false;
 		if
 		:: pending(0, p) && conv[0] == SHARE && !conv_done[0] ->
-			el2_convert(0, p, SHARE);
+			__pkvm_host_convert_guest(0, p, frame[p]);
 			blocked[p] = false
 		:: pending(1, p) && conv[1] == SHARE && !conv_done[1] ->
-			el2_convert(1, p, SHARE);
+			__pkvm_host_convert_guest(1, p, frame[p]);
 			blocked[p] = false
 		:: else ->
 			if
 			:: gs[p] == PO ->
-				el2_withdraw(p);
+				__pkvm_host_withdraw_guest(p);
 #ifndef BUG_NOT_BLOCKED
 				blocked[p] = true
 #endif
@@ -476,12 +829,20 @@ inline set_private(p)
 {
 	attr_private[p] = true;
 	if
-	:: pending(0, p) && conv[0] == UNSHARE && !conv_done[0] -> el2_convert(0, p, UNSHARE)
-	:: pending(1, p) && conv[1] == UNSHARE && !conv_done[1] -> el2_convert(1, p, UNSHARE)
+	:: pending(0, p) && conv[0] == UNSHARE && !conv_done[0] ->
+		__pkvm_host_convert_guest(0, p, frame[p])
+	:: pending(1, p) && conv[1] == UNSHARE && !conv_done[1] ->
+		__pkvm_host_convert_guest(1, p, frame[p])
 	:: else ->
 		if
-		:: gs[p] == WD -> el2_give_back(p, frame[p]); blocked[p] = false
-		:: gs[p] == SO -> el2_unmap_shared(p)
+		:: gs[p] == WD ->
+			__pkvm_host_give_back_guest(p, frame[p]);
+			blocked[p] = false
+		:: gs[p] == SO ->
+			__pkvm_host_unmap_shared_guest(p)
+#ifdef BUG_SET_PRIVATE_DROPS
+			;gmem[p] = NO_FRAME
+#endif
 		:: else
 		fi
 	fi
@@ -499,20 +860,15 @@ inline set_attribute(p, private)
 inline punch_hole(p)
 {
 	if
-	:: gs[p] == PO || gs[p] == WD -> el2_force_reclaim(p); blocked[p] = false
-#ifndef BUG_PUNCH_MISSES_SHARED
-	:: gs[p] == SO -> el2_unmap_shared(p)
+	:: gs[p] == PO || gs[p] == WD ->
+		__pkvm_host_force_reclaim_page_guest(p);
+		blocked[p] = false
+#ifndef BUG_PUNCH_NOT_SHARED
+	:: gs[p] == SO -> __pkvm_host_unmap_shared_guest(p)
 #endif
 	:: else
 	fi;
-	if
-	:: gmem[p] != NO_FRAME ->
-		/* Nobody else has what is freed. */
-		assert(hs[gmem[p]] == OWNED && users(gmem[p]) == 0);
-		content[gmem[p]] = JUNK;
-		gmem[p] = NO_FRAME
-	:: else
-	fi
+	free_gmem(p)
 }
 
 /* A vCPU's fault: map what both sides agree on, or else ask the VMM. */
@@ -522,8 +878,16 @@ inline handle_fault(v, p, resolved)
 	if
 	:: gs[p] == PX -> resolved = false
 	:: gs[p] == PO || gs[p] == SO -> skip
-	:: gs[p] == PN && attr_private[p] -> get_gmem(p); el2_donate(gmem[p], p)
-	:: gs[p] == SN && !attr_private[p] -> get_gmem(p); el2_map_shared(gmem[p], p)
+	:: gs[p] == PN && attr_private[p] ->
+		get_gmem(p)
+#ifndef BUG_NEVER_MAPPED
+		;__pkvm_host_donate_guest(v, gmem[p], p)
+#endif
+	:: gs[p] == SN && !attr_private[p] ->
+		get_gmem(p)
+#ifndef BUG_NEVER_MAPPED
+		;__pkvm_host_map_shared_guest(v, gmem[p], p)
+#endif
 	:: else -> resolved = false
 	fi
 }
@@ -536,35 +900,37 @@ proctype vmm(byte v)
 
 end:	do
 	/* A request: agree, or not, or another time. */
-	:: atomic { !dead && !running[v] && asked[v] != NOTHING && !agreed[v] ->
+	:: atomic { life == ALIVE && !running[v] && conv[v] != NOTHING && !agreed[v] ->
 		p = asked_page[v];
 		if
 		:: true -> set_attribute(p, asked[v] == UNSHARE); agreed[v] = true
 #ifndef AGREE
-		:: true -> x0 = SUCCESS; run_vcpu(v, x0)
-		:: true -> x0 = ERROR; run_vcpu(v, x0)
-		:: true -> x0 = AGAIN; run_vcpu(v, x0)
+		:: true ->
+			select (x0 : SUCCESS .. AGAIN);
+			handle___kvm_vcpu_run(v, x0, answer)
 #endif
 		fi;
 		p = 0; x0 = 0;
 		check()
 	   }
 #ifndef BUG_NEVER_ANSWERED
-	:: atomic { !dead && !running[v] && agreed[v] ->
+	:: atomic { life == ALIVE && !running[v] && agreed[v] ->
 		x0 = SUCCESS;
-		run_vcpu(v, x0);
-		agreed[v] = false;
+		handle___kvm_vcpu_run(v, x0, answer);
 		check()
 	   }
 #endif
+#ifndef BUG_NEVER_RUN
 	/* An exit for a fault, or the first time. */
-	:: atomic { !dead && !running[v] && asked[v] == NOTHING ->
+	:: atomic { life == ALIVE && !running[v] && conv[v] == NOTHING ->
 		if
-		:: fault[v] != NO_PAGE ->
-			p = fault[v];
+		:: is_stuck(v) ->
+			p = touch[v];
 			handle_fault(v, p, resolved);
 			if
-			:: !resolved && gs[p] != PX -> set_attribute(p, view_private(p))
+#ifndef BUG_NEVER_RESOLVED
+			:: !resolved && gs[p] != PX -> set_attribute(p, !is_shared(p))
+#endif
 #ifndef AGREE
 			:: !resolved -> skip
 #endif
@@ -573,11 +939,41 @@ end:	do
 		:: else
 		fi;
 		x0 = 0;
-		run_vcpu(v, x0);
+		handle___kvm_vcpu_run(v, x0, answer);
 		p = 0; resolved = 0;
 		check()
 	   }
+#endif
 	od
+}
+
+/*
+ * All memory comes back, and nothing of the guest's with it.  The file may be closed
+ * before the VM is, or after it.
+ */
+inline tear_down()
+{
+	running[0] = false;
+	running[1] = false;
+	if
+	:: true -> punch_hole(0)
+	:: true -> skip
+	fi;
+	if
+	:: true -> punch_hole(1)
+	:: true -> skip
+	fi;
+	__pkvm_start_teardown_vm();
+	__pkvm_reclaim_dying_guest_page(0);
+	__pkvm_reclaim_dying_guest_page(1);
+	__pkvm_finalize_teardown_vm();
+	free_gmem(0);
+	free_gmem(1);
+	assert(life == DEAD);
+	assert(hs[0] == OWNED && hs[1] == OWNED && hs[2] == OWNED);
+	host_read(0);
+	host_read(1);
+	host_read(2)
 }
 
 /* What the VMM does unasked, and the host's side of shared memory. */
@@ -585,67 +981,82 @@ proctype admin()
 {
 	byte p;
 
-	do
-	:: atomic { !dead ->
+end:	do
+#ifdef AGREE
+	:: atomic { whims < NR_WHIMS ->
+		whims = whims + 1;
+#else
+	:: atomic { life == ALIVE ->
+#endif
 		select (p : 0 .. NR_PAGES - 1);
 		if
 		:: true -> set_attribute(p, true)
 		:: true -> set_attribute(p, false)
+#ifndef AGREE
 		:: true -> punch_hole(p)
 		/* Its mapping of the page, which never faults. */
-		:: !attr_private[p] && !blocked[p] && gmem[p] != NO_FRAME ->
+		:: !attr_private[p] && !blocked[p] ->
+			get_gmem(p);
 			assert(host_may_access(gmem[p]));
 			host_read(gmem[p]);
-			assert(gs[p] != SO || content[gmem[p]] == expected[p])
-		:: !attr_private[p] && !blocked[p] && gmem[p] != NO_FRAME ->
-			content[gmem[p]] = JUNK;
+			assert(content[gmem[p]] == expected[p]);
 			if
-			:: gs[p] == SO -> expected[p] = JUNK
-			:: else
+			:: true ->
+				content[gmem[p]] = JUNK;
+				expected[p] = JUNK
+			:: true -> skip
 			fi
-		/* The end: all memory comes back, and nothing of the guest's with it. */
-		:: true ->
-			dead = true;
-			running[0] = false;
-			running[1] = false;
-			punch_hole(0);
-			punch_hole(1);
-			assert(hs[0] == OWNED && hs[1] == OWNED && hs[2] == OWNED);
-			host_read(0);
-			host_read(1);
-			host_read(2)
+		:: true -> tear_down()
+#endif
 		fi;
 		p = 0;
 		check()
 	   }
-	:: dead -> break
 	od
 }
 
 #else
 
+#define ANY_PAGE	select (p : 0 .. NR_PAGES - 1)
+#define ANY_VCPU	select (v : 0 .. NR_VCPUS - 1)
+#define ANY_FRAME	select (f : 0 .. NR_FRAMES - 1)
+#define ANY_ANSWER	select (x0 : SUCCESS .. AGAIN)
+
 proctype host()
 {
-	byte v, p, f, x0, what, answer;
+	byte v, p, f, x0, answer;
 
 	do
 	:: atomic {
-		select (v : 0 .. NR_VCPUS - 1);
-		select (p : 0 .. NR_PAGES - 1);
-		select (f : 0 .. NR_FRAMES - 1);
 		if
-		:: !running[v] -> select (x0 : SUCCESS .. AGAIN); run_vcpu(v, x0)
-		:: select (what : SHARE .. UNSHARE); el2_convert(v, p, what)
-		:: true -> el2_donate(f, p)
-		:: true -> el2_map_shared(f, p)
-		:: true -> el2_unmap_shared(p)
-		:: true -> el2_withdraw(p)
-		:: true -> el2_give_back(p, f)
-		:: true -> el2_force_reclaim(p)
-		:: host_may_access(f) -> host_read(f)
-		:: host_may_access(f) -> content[f] = JUNK
+		:: ANY_VCPU; ANY_ANSWER; handle___kvm_vcpu_run(v, x0, answer)
+		/* An interrupt. */
+		:: ANY_VCPU; running[v] = false
+		:: ANY_VCPU; ANY_PAGE;
+#ifdef BUG_CONVERT_OTHER_FRAME
+		   ANY_FRAME;
+#endif
+		   __pkvm_host_convert_guest(v, p, f)
+		:: ANY_VCPU; ANY_PAGE; ANY_FRAME; __pkvm_host_donate_guest(v, f, p)
+		:: ANY_VCPU; ANY_PAGE; ANY_FRAME; __pkvm_host_map_shared_guest(v, f, p)
+		:: ANY_PAGE; __pkvm_host_unmap_shared_guest(p)
+		:: ANY_PAGE; __pkvm_host_withdraw_guest(p)
+		:: ANY_PAGE;
+#ifdef BUG_GIVE_BACK_OTHER
+		   ANY_FRAME;
+#endif
+		   __pkvm_host_give_back_guest(p, f)
+		:: ANY_PAGE; __pkvm_host_force_reclaim_page_guest(p)
+		:: true -> __pkvm_start_teardown_vm()
+		:: ANY_PAGE; __pkvm_reclaim_dying_guest_page(p)
+		:: true -> __pkvm_finalize_teardown_vm()
+		:: ANY_FRAME;
+		   if
+		   :: host_may_access(f) -> host_read(f); content[f] = JUNK
+		   :: else
+		   fi
 		fi;
-		v = 0; p = 0; f = 0; x0 = 0; what = 0;
+		v = 0; p = 0; f = 0; x0 = 0;
 		check()
 	   }
 	od
@@ -655,28 +1066,28 @@ proctype host()
 
 init {
 	atomic {
-		fault[0] = NO_PAGE;
-		fault[1] = NO_PAGE;
 		run vcpu(0);
 		run vcpu(1);
 #ifdef COOP
+		touch[0] = NO_PAGE;
+		touch[1] = NO_PAGE;
 		gmem[0] = NO_FRAME;
 		gmem[1] = NO_FRAME;
-		attr_private[0] = true;
-		attr_private[1] = true;
 		run vmm(0);
-		run vmm(1)
-#ifndef AGREE
-		;run admin()
-#endif
+		run vmm(1);
+		run admin()
 #else
 		run host()
 #endif
 	}
 }
 
-/* Who asks gets an answer, if the VMM agrees to all. */
-#define asking (asked[0] != NOTHING)
 #ifdef AGREE
-ltl progress { [] (asking -> <> !asking) }
+#define waits(v)	(asked[v] != NOTHING)
+ltl progress {
+	([] (waits(0) -> <> !waits(0))) && ([] (waits(1) -> <> !waits(1))) &&
+	([] (is_stuck(0) -> <> !is_stuck(0))) && ([] (is_stuck(1) -> <> !is_stuck(1))) &&
+	([] <> (steps[0] == 0)) && ([] <> (steps[0] == 1)) &&
+	([] <> (steps[1] == 0)) && ([] <> (steps[1] == 1))
+}
 #endif

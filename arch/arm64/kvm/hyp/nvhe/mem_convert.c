@@ -236,7 +236,8 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
  *
  * A vCPU waits until it runs again. If the host resets the VM and never runs that vCPU,
  * then others that want the opposite for the page wait for ever, and the host can still
- * carry out what was asked for before the reset.
+ * carry out what was asked for before the reset. Nor is it fair: a guest that has one
+ * vCPU convert a page to and fro may keep another from getting its turn.
  *
  * In the model: el2_begin.
  *
@@ -244,7 +245,8 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
  * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the page is
  *	   as wanted; -EBUSY if another vCPU waits for it, and this one is to execute the
  *	   hypercall again; -EINVAL if @ipa is no page that the guest can have, -E2BIG if
- *	   it's in a block; -EHWPOISON if its memory was taken by force.
+ *	   it's in a block; -EHWPOISON if its memory was taken by force,
+ *	   though it's private: there is no page to have.
  */
 int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 pc)
 {
