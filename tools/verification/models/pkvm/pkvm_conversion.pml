@@ -94,11 +94,11 @@
  * To search the mode "coop", and, if the number of errors isn't 0, to see what led to it;
  * for "host", leave out -DCOOP, and for one of the above add it to what spin is given:
  *	spin -DCOOP -a pkvm_conversion.pml
- *	gcc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m5000000 -w24
+ *	gcc -O2 -w -DSAFETY -DCOLLAPSE pan.c && ./a.out -m5000000 -w24
  *	spin -DCOOP -t -p -g pkvm_conversion.pml
  * and the mode "agree", which takes minutes:
  *	spin -DCOOP -DAGREE -a pkvm_conversion.pml
- *	gcc -O2 -w -DNFAIR=3 -DCOLLAPSE -o pan pan.c && ./pan -a -f -m5000000 -w24
+ *	gcc -O2 -w -DNFAIR=3 -DCOLLAPSE pan.c && ./a.out -a -f -m5000000 -w24
  */
 
 #define NR_PAGES	2
