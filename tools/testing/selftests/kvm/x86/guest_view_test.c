@@ -588,7 +588,7 @@ static void *agree_to_all(void *arg)
 }
 
 /* A guest that does nothing but ask doesn't keep others from the VM's memslots. */
-TEST_F(view, hammer)
+TEST_F_TIMEOUT(view, hammer, 600)
 {
 	pthread_t vcpu_thread;
 	int i;
