@@ -15,7 +15,8 @@
  *	PKVM_PAGE_SHARED_OWNED		SO	shared		borrowed by the host
  *
  * tools/verification/models/pkvm/pkvm_conversion.pml is a model of this file and of what
- * mem_protect.c has for guests: donation, forced reclaim, and reclaim of dying VMs.
+ * mem_protect.c has for guests: donation, forced reclaim, and reclaim of dying VMs. Its
+ * transitions have the names of the functions.
  *
  * The state of a guest's page is in the leaf of the guest's stage-2, valid or not, and
  * guarded by the VM's lock; what the host may access by the host's lock, which is taken
@@ -60,8 +61,6 @@ static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_sta
  * The entry that says that the page is shared is there, so that no memory is needed
  * for page tables; it was never valid, so that there is nothing in TLBs.
  *
- * In the model: el2_map_shared.
- *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -EINVAL if there is no such pfn or gfn, -EPERM if the host does not have
  *	   @pfn for itself or it isn't memory, or if the guest has memory for @gfn,
@@ -99,8 +98,6 @@ int __pkvm_host_map_shared_guest(u64 pfn, u64 gfn, struct pkvm_hyp_vcpu *vcpu)
  * The page stays shared, without memory. The guest's TLBs don't have it any more before
  * the host may call the memory its own, and what the guest has written past the caches
  * is what the host finds.
- *
- * In the model: el2_unmap_shared.
  *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
@@ -140,8 +137,6 @@ unlock:
  * TLBs don't have it, nobody has. The host's view of the memory doesn't change, and so
  * the host's lock isn't needed.
  *
- * In the model: el2_withdraw.
- *
  * Context: Takes the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
  *	   it's shared or withdrawn, -EHWPOISON if its memory was taken by force.
@@ -172,8 +167,6 @@ int __pkvm_host_withdraw_guest(u64 gfn, struct pkvm_hyp_vm *vm)
  * With the memory and the content that it had: mapping it cleans the caches, as for
  * memory that is new to the guest. The entry was invalid, so that there is nothing in
  * TLBs.
- *
- * In the model: el2_give_back.
  *
  * Context: Takes the VM's lock.
  * Return: 0; -EINVAL if there is no such gfn, -ENOENT if it has no memory, -EPERM if
@@ -230,16 +223,14 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
  * @pc: where the guest goes on when it is told the answer
  *
  * The page needs no memory, and no memslot, for userspace may still provide them. While
- * a vCPU waits no other can ask for the opposite: when it is told of the success it has
- * to be so, and not what the other one has made of it since. To refuse the other would be
+ * a vCPU waits no other can ask for the page: when it is told of the success it has to
+ * be so, and not what the other one has made of it since. To refuse the other would be
  * to tell it that the page isn't what it is, and so it waits as well.
  *
  * A vCPU waits until it runs again. If the host resets the VM and never runs that vCPU,
- * then others that want the opposite for the page wait for ever, and the host can still
+ * then others that ask for the page wait for ever, and the host can still
  * carry out what was asked for before the reset. Nor is it fair: a guest that has one
  * vCPU convert a page to and fro may keep another from getting its turn.
- *
- * In the model: el2_begin.
  *
  * Context: Takes the VM's lock.
  * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the page is
@@ -365,8 +356,6 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * PKVM_SHARED_NOPAGE to PKVM_NOPAGE, which an unmap looks after. In the host's, the
  * entry is invalidated with its TLBs when the host loses the page.
  *
- * In the model: el2_convert.
- *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if
  *	   memory for page tables is needed and the vCPU has none, -EHWPOISON if the
@@ -410,11 +399,9 @@ unlock:
  *
  * Success if the conversion is in force, an error if it isn't, whatever the host says;
  * success also if the page's memory was taken by force after the conversion, which the
- * guest finds when it uses the page.  Or nothing, if the host has it execute the
+ * guest finds when it uses the page. Or nothing, if the host has it execute the
  * hypercall again, or go on elsewhere, from a reset say: then, too, the vCPU doesn't
  * wait any more.
- *
- * In the model: el2_finish.
  *
  * That the host can change the vCPU's registers, and so make it go on elsewhere, is not
  * for here to solve: see "CPU state isolation" in Documentation/virt/kvm/arm/pkvm.rst.
