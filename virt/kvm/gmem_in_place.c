@@ -37,7 +37,7 @@
  */
 bool kvm_gmem_host_may_map(unsigned long attrs)
 {
-	if (attrs & (KVM_MEMORY_ATTRIBUTE_PRIVATE | KVM_MEM_ATTR_CONVERTING))
+	if (attrs & KVM_MEMORY_ATTRIBUTE_PRIVATE)
 		return false;
 
 	return !kvm_tracked_view_is_private(attrs);
@@ -121,6 +121,14 @@ vm_fault_t kvm_gmem_check_host_fault(struct kvm *kvm, gfn_t gfn)
 	bool change = kvm_mem_attributes_change(kvm, gfn);
 
 	if (!kvm_gmem_host_may_map(kvm_get_all_mem_attributes(kvm, gfn)))
+		return VM_FAULT_SIGBUS;
+
+	/*
+	 * Pairs with the release by which attributes are stored: what the architecture
+	 * has made of the page for these attributes is seen.
+	 */
+	smp_rmb();
+	if (!change && !kvm_arch_gmem_host_may_map(kvm, gfn))
 		return VM_FAULT_SIGBUS;
 
 	return change ? VM_FAULT_RETRY : 0;
@@ -226,12 +234,6 @@ static int take_pages(struct address_space *mapping, pgoff_t index, pgoff_t end,
 	return -EAGAIN;
 }
 
-static bool is_in_place(struct kvm_memory_slot *slot)
-{
-	/* A file that is being closed waits for slots_lock before it's gone. */
-	return slot->gmem.file && kvm_gmem_is_in_place(file_inode(slot->gmem.file));
-}
-
 /* Wait for faults that haven't been told yet not to map a memslot's memory. */
 static int wait_for_faults(struct kvm_memory_slot *slot, gfn_t start, gfn_t end)
 {
@@ -284,7 +286,7 @@ static int call_for_slots(struct kvm *kvm, gfn_t start, gfn_t end,
 		slots = __kvm_memslots(kvm, i);
 
 		kvm_for_each_memslot_in_gfn_range(&iter, slots, start, end) {
-			if (!is_in_place(iter.slot))
+			if (!kvm_slot_is_in_place(iter.slot))
 				continue;
 
 			r = fn(iter.slot, start, end);

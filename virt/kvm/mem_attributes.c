@@ -10,7 +10,8 @@
  *			architecture, the last that can fail
  *	invalidate	zap what the old attributes allowed to be mapped; from
  *			here on, vCPUs that fault on the range retry
- *	commit		store the new attributes
+ *	commit		let the architecture carry out the change, and store the new
+ *			attributes
  *	end		vCPUs map by the new attributes
  *
  * and kvm->slots_lock is held all the time.  What has the wanted attributes
@@ -60,7 +61,7 @@ void kvm_destroy_mem_attributes(struct kvm *kvm)
  */
 u64 kvm_supported_mem_attributes(struct kvm *kvm)
 {
-	if (!kvm || kvm_arch_has_private_mem(kvm))
+	if (kvm ? kvm_arch_has_private_mem(kvm) : kvm_arch_may_have_private_mem())
 		return KVM_MEMORY_ATTRIBUTE_PRIVATE;
 
 	return 0;
@@ -246,7 +247,7 @@ VISIBLE_IF_KUNIT int kvm_prepare_mem_attr_range(struct kvm *kvm, gfn_t start, gf
 {
 	KUNIT_STATIC_STUB_REDIRECT(kvm_prepare_mem_attr_range, kvm, start, end, mask, attrs);
 
-#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE
+#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES
 	return kvm_arch_prepare_mem_attributes(kvm, start, end, mask, attrs);
 #else
 	return 0;
@@ -258,8 +259,18 @@ VISIBLE_IF_KUNIT void kvm_undo_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_
 {
 	KUNIT_STATIC_STUB_REDIRECT(kvm_undo_mem_attr_range, kvm, start, end, mask, attrs);
 
-#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE
+#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES
 	kvm_arch_undo_mem_attributes(kvm, start, end, mask, attrs);
+#endif
+}
+
+VISIBLE_IF_KUNIT void kvm_commit_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
+						unsigned long mask, unsigned long attrs)
+{
+	KUNIT_STATIC_STUB_REDIRECT(kvm_commit_mem_attr_range, kvm, start, end, mask, attrs);
+
+#ifdef CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES
+	kvm_arch_commit_mem_attributes(kvm, start, end, mask, attrs);
 #endif
 }
 
@@ -306,7 +317,7 @@ static int prepare_update(struct kvm *kvm, const struct mem_attr_update *update)
 	}
 
 	/* Don't walk for nothing. */
-	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES_PREPARE) &&
+	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_MEM_ATTRIBUTES) &&
 	    !kvm_gmem_in_place(kvm) && !kunit_get_current_test())
 		return 0;
 
@@ -461,6 +472,22 @@ static void end_invalidation(struct kvm *kvm)
 	KVM_MMU_UNLOCK(kvm);
 }
 
+/*
+ * Let the architecture carry out the update, where the store has the old attributes yet.
+ * Nobody maps anything by the old ones or the new ones meanwhile.
+ */
+static void commit_arch_update(struct kvm *kvm, const struct mem_attr_update *update)
+{
+	struct mem_attr_run run = { .end = update->start };
+
+	while (next_run(update, &run)) {
+		if (is_change(update, run.bits))
+			kvm_commit_mem_attr_range(kvm, run.start, run.end,
+						  update->mask, update->bits);
+		cond_resched();
+	}
+}
+
 static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *update)
 {
 	struct mem_attr_zap zap = { .kvm = kvm };
@@ -494,6 +521,7 @@ static int set_mem_attributes_locked(struct kvm *kvm, struct mem_attr_update *up
 	}
 
 	begin_invalidation(&zap, update);
+	commit_arch_update(kvm, update);
 	mem_attr_store_commit(update);
 	end_invalidation(kvm);
 out:

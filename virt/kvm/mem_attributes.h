@@ -12,8 +12,6 @@ struct kvm;
 void kvm_init_mem_attributes(struct kvm *kvm);
 void kvm_destroy_mem_attributes(struct kvm *kvm);
 u64 kvm_supported_mem_attributes(struct kvm *kvm);
-int kvm_set_internal_mem_attributes_locked(struct kvm *kvm, gfn_t start, gfn_t end,
-					   unsigned long mask, unsigned long attrs);
 int kvm_vm_ioctl_set_mem_attributes(struct kvm *kvm,
 				    struct kvm_memory_attributes *attrs);
 
@@ -22,6 +20,8 @@ int kvm_prepare_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
 			       unsigned long mask, unsigned long attrs);
 void kvm_undo_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
 			     unsigned long mask, unsigned long attrs);
+void kvm_commit_mem_attr_range(struct kvm *kvm, gfn_t start, gfn_t end,
+			       unsigned long mask, unsigned long attrs);
 #endif
 #else
 static inline void kvm_init_mem_attributes(struct kvm *kvm)

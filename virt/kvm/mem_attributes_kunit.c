@@ -28,8 +28,11 @@ struct gfns {
 static struct {
 	struct gfns prepared[NR_RANGES];
 	struct gfns undone[NR_RANGES];
+	struct gfns committed[NR_RANGES];
 	int nr_prepared;
 	int nr_undone;
+	int nr_committed;
+	bool committed_late;
 	int nr_until_failure;
 } arch;
 
@@ -223,6 +226,19 @@ static void fake_undo(struct kvm *kvm, gfn_t start, gfn_t end,
 	arch.nr_undone++;
 }
 
+/* Nobody maps anything meanwhile, and who looks finds the old attributes. */
+static void fake_commit(struct kvm *kvm, gfn_t start, gfn_t end,
+			unsigned long mask, unsigned long attrs)
+{
+	if (!kvm->mmu_invalidate_in_progress ||
+	    (kvm_get_all_mem_attributes(kvm, start) & mask) == attrs)
+		arch.committed_late = true;
+
+	if (arch.nr_committed < NR_RANGES)
+		arch.committed[arch.nr_committed] = (struct gfns){ start, end };
+	arch.nr_committed++;
+}
+
 /* Let the architecture refuse the n-th range, 0 being the first, or none. */
 static void fake_arch(struct kunit *test, int nr_until_failure)
 {
@@ -230,6 +246,7 @@ static void fake_arch(struct kunit *test, int nr_until_failure)
 	arch.nr_until_failure = nr_until_failure;
 	kunit_activate_static_stub(test, kvm_prepare_mem_attr_range, fake_prepare);
 	kunit_activate_static_stub(test, kvm_undo_mem_attr_range, fake_undo);
+	kunit_activate_static_stub(test, kvm_commit_mem_attr_range, fake_commit);
 }
 
 static void expect_ranges(struct kunit *test, const struct gfns *wanted, int nr_wanted,
@@ -266,6 +283,7 @@ static void prepare_fails_anywhere(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, -EAGAIN, set_user(test, 5, 5000, PRIVATE));
 		expect_ranges(test, changes, i, arch.prepared, arch.nr_prepared);
 		expect_ranges(test, changes, i, arch.undone, arch.nr_undone);
+		KUNIT_EXPECT_EQ(test, 0, arch.nr_committed);
 		KUNIT_EXPECT_EQ(test, seq, kvm->mmu_invalidate_seq);
 		expect_all(test, 5, 10, 0);
 		expect_all(test, 10, 20, PRIVATE);
@@ -277,6 +295,8 @@ static void prepare_fails_anywhere(struct kunit *test)
 	fake_arch(test, -1);
 	KUNIT_EXPECT_EQ(test, 0, set_user(test, 5, 5000, PRIVATE));
 	expect_ranges(test, changes, i, arch.prepared, arch.nr_prepared);
+	expect_ranges(test, changes, i, arch.committed, arch.nr_committed);
+	KUNIT_EXPECT_FALSE(test, arch.committed_late);
 	KUNIT_EXPECT_EQ(test, 0, arch.nr_undone);
 	KUNIT_EXPECT_EQ(test, seq + 1, kvm->mmu_invalidate_seq);
 	expect_range(test, true, 5, 5000, PRIVATE, PRIVATE);
@@ -311,6 +331,7 @@ static void converting_is_news(struct kunit *test)
 	fake_arch(test, -1);
 	KUNIT_EXPECT_EQ(test, 0, set_user(test, 10, 20, PRIVATE));
 	expect_ranges(test, &converting, 1, arch.prepared, arch.nr_prepared);
+	expect_ranges(test, &converting, 1, arch.committed, arch.nr_committed);
 	KUNIT_EXPECT_EQ(test, seq + 1, kvm->mmu_invalidate_seq);
 	expect_all(test, 12, 15, PRIVATE | KVM_MEM_ATTR_CONVERTING);
 

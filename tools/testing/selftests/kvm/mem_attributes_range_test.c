@@ -7,16 +7,11 @@
 #include <linux/sizes.h>
 
 #include "kvm_util.h"
-#include "processor.h"
+#include "private_mem.h"
 #include "test_util.h"
 #include "kselftest_harness.h"
 
 #define PRIVATE		KVM_MEMORY_ATTRIBUTE_PRIVATE
-
-static const struct vm_shape protected_vm_shape = {
-	.mode = VM_MODE_DEFAULT,
-	.type = KVM_X86_SW_PROTECTED_VM,
-};
 
 static int set_attributes(struct kvm_vm *vm, u64 address, u64 size, u64 attributes, u64 flags)
 {
@@ -38,18 +33,9 @@ static void expect_set(struct kvm_vm *vm, u64 address, u64 size, u64 attributes,
 		    address, size, attributes, wanted, r);
 }
 
-/*
- * The first gpa that no memslot can have, see kvm_mmu_max_gfn().  VMs with
- * private memory use TDP.
- */
-static u64 gpa_limit(void)
-{
-	return BIT_ULL(this_cpu_property(X86_PROPERTY_MAX_PHY_ADDR));
-}
-
 TEST(bad_arguments)
 {
-	struct kvm_vm *vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
+	struct kvm_vm *vm = private_mem_create_barebones();
 
 	expect_set(vm, 0, 0, PRIVATE, EINVAL);
 	expect_set(vm, 0, PAGE_SIZE - 1, PRIVATE, EINVAL);
@@ -63,8 +49,8 @@ TEST(bad_arguments)
 
 TEST(set_is_limited)
 {
-	struct kvm_vm *vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
-	u64 limit = gpa_limit();
+	struct kvm_vm *vm = private_mem_create_barebones();
+	u64 limit = private_mem_gpa_limit(vm);
 
 	expect_set(vm, limit - PAGE_SIZE, PAGE_SIZE, PRIVATE, 0);
 	expect_set(vm, limit, PAGE_SIZE, PRIVATE, EINVAL);
@@ -76,8 +62,8 @@ TEST(set_is_limited)
 
 TEST(clear_is_clamped)
 {
-	struct kvm_vm *vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
-	u64 limit = gpa_limit();
+	struct kvm_vm *vm = private_mem_create_barebones();
+	u64 limit = private_mem_gpa_limit(vm);
 
 	expect_set(vm, limit - PAGE_SIZE, PAGE_SIZE, PRIVATE, 0);
 	expect_set(vm, limit - PAGE_SIZE, 2 * PAGE_SIZE, 0, 0);
@@ -90,25 +76,20 @@ TEST(clear_is_clamped)
 /* A range of which a part is refused changes nothing in the rest of it. */
 TEST(refused_whole)
 {
-	u64 gpa = gpa_limit() - PAGE_SIZE;
-	struct kvm_pre_fault_memory range = {
-		.gpa = gpa,
-		.size = PAGE_SIZE,
-	};
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
+	u64 gpa;
 
-	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, NULL);
-	/* Outside of all memslots, what is shared is ENOENT, private is EFAULT. */
-	TEST_ASSERT(__vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range) && errno == ENOENT,
-		    "Wanted ENOENT before, got errno %d", errno);
+	vm = vm_create_shape_with_one_vcpu(private_mem_shape, &vcpu, NULL);
+	gpa = private_mem_gpa_limit(vm) - PAGE_SIZE;
+
+	TEST_ASSERT(!private_mem_is_private(vcpu, gpa), "Wanted it to be shared before");
 	expect_set(vm, gpa, 2 * PAGE_SIZE, PRIVATE, EINVAL);
-	TEST_ASSERT(__vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range) && errno == ENOENT,
-		    "Wanted ENOENT after a set that was refused, got errno %d", errno);
+	TEST_ASSERT(!private_mem_is_private(vcpu, gpa),
+		    "Wanted it to be shared after a set that was refused");
 
 	expect_set(vm, gpa, PAGE_SIZE, PRIVATE, 0);
-	TEST_ASSERT(__vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range) && errno == EFAULT,
-		    "Wanted EFAULT after a set, got errno %d", errno);
+	TEST_ASSERT(private_mem_is_private(vcpu, gpa), "Wanted it to be private after a set");
 	kvm_vm_free(vm);
 }
 
@@ -124,8 +105,7 @@ TEST(vm_without_attributes)
 
 int main(int argc, char *argv[])
 {
-	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-	TEST_REQUIRE(kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
 
 	return test_harness_run(argc, argv);
 }

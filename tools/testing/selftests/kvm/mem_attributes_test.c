@@ -12,7 +12,7 @@
 #include <linux/sizes.h>
 
 #include "kvm_util.h"
-#include "processor.h"
+#include "private_mem.h"
 #include "test_util.h"
 #include "kselftest_harness.h"
 
@@ -22,11 +22,6 @@
 #define TEST_GPA	(64ul * SZ_1G)
 #define TEST_SLOT	10
 
-static const struct vm_shape protected_vm_shape = {
-	.mode = VM_MODE_DEFAULT,
-	.type = KVM_X86_SW_PROTECTED_VM,
-};
-
 FIXTURE(vm) {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
@@ -34,7 +29,7 @@ FIXTURE(vm) {
 
 FIXTURE_SETUP(vm)
 {
-	self->vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &self->vcpu, NULL);
+	self->vm = vm_create_shape_with_one_vcpu(private_mem_shape, &self->vcpu, NULL);
 }
 
 FIXTURE_TEARDOWN(vm)
@@ -42,28 +37,9 @@ FIXTURE_TEARDOWN(vm)
 	kvm_vm_free(self->vm);
 }
 
-/*
- * What isn't backed by a memslot, or not by guest_memfd, can't be private: KVM
- * gives EFAULT for private gfns, and for shared ones 0 or ENOENT.
- */
-static bool is_private(struct kvm_vcpu *vcpu, u64 gpa)
-{
-	struct kvm_pre_fault_memory range = {
-		.gpa = gpa,
-		.size = PAGE_SIZE,
-	};
-
-	if (!__vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, &range))
-		return false;
-
-	TEST_ASSERT(errno == EFAULT || errno == ENOENT,
-		    "KVM_PRE_FAULT_MEMORY of %#lx failed with errno %d", gpa, errno);
-	return errno == EFAULT;
-}
-
 static void expect(struct kvm_vcpu *vcpu, u64 gpa, bool private)
 {
-	TEST_ASSERT(is_private(vcpu, gpa) == private, "gpa %#lx is %s", gpa,
+	TEST_ASSERT(private_mem_is_private(vcpu, gpa) == private, "gpa %#lx is %s", gpa,
 		    private ? "shared" : "private");
 }
 
@@ -118,7 +94,7 @@ TEST_F(vm, holes)
 
 TEST_F(vm, first_and_last_gfn)
 {
-	u64 end = BIT_ULL(this_cpu_property(X86_PROPERTY_MAX_PHY_ADDR));
+	u64 end = private_mem_gpa_limit(self->vm);
 
 	vm_mem_set_private(self->vm, end - PAGE_SIZE, PAGE_SIZE);
 	expect_range(self->vcpu, end - PAGE_SIZE, end, true);
@@ -227,7 +203,7 @@ TEST(memcg_limit)
 	limit = open_cgroup_file(cgroup, "memory.max");
 	procs = open_cgroup_file(cgroup, "cgroup.procs");
 
-	vm = vm_create_shape_with_one_vcpu(protected_vm_shape, &vcpu, NULL);
+	vm = vm_create_shape_with_one_vcpu(private_mem_shape, &vcpu, NULL);
 	TEST_ASSERT(!mlockall(MCL_CURRENT), "mlockall() failed");
 	write_string(limit, "4M");
 	write_string(procs, "0");
@@ -258,8 +234,7 @@ TEST(memcg_limit)
 
 int main(int argc, char *argv[])
 {
-	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-	TEST_REQUIRE(kvm_has_cap(KVM_CAP_PRE_FAULT_MEMORY));
+	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
 
 	return test_harness_run(argc, argv);
 }

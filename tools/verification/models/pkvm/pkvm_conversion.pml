@@ -35,8 +35,8 @@
  *    here, a function of KVM's is one step, and sees EL2's state itself;
  *  - what makes EL1 fail or try again: pins, no memory, signals;
  *  - ranges of pages, blocks, memslots, page tables, TLBs, caches, devices;
- *  - PSCI and reset, or a host that rewrites a protected VM's registers, which nothing
- *    keeps it from today;
+ *  - PSCI and reset, but for the requests that are forgotten, or a host that rewrites a
+ *    protected VM's registers, which nothing keeps it from today;
  *  - VMs that haven't opted in, other VMs, FF-A, a VM that gets the handle of one that
  *    is gone;
  *  - a guest that converts a page back and forth on one vCPU can starve another that
@@ -54,6 +54,7 @@
  *	BUG_ALREADY_SO_IS_ERROR		host
  *	BUG_ALREADY_SO_IS_ASKED		host
  *	BUG_BUSY_IS_ERROR		coop
+ *	BUG_FORGET_TRUSTS_X0		host
  *	BUG_CONVERT_UNASKED		host
  *	BUG_CONVERT_OTHER_PAGE		host
  *	BUG_CONVERT_OTHER_FRAME		host
@@ -135,6 +136,7 @@
 #define NOTHING		0
 #define SHARE		1
 #define UNSHARE		2
+#define FORGOTTEN	3	/* it's void: the vCPU was to be reset */
 
 /* Answers. */
 #define SUCCESS		0
@@ -165,6 +167,7 @@ bit running[NR_VCPUS];		/* in the guest */
 bit gv_shared[NR_PAGES];	/* what it takes the page for */
 byte asked[NR_VCPUS];		/* from before the hypercall until it's answered */
 byte asked_page[NR_VCPUS];
+bit in_doubt[NR_VCPUS];		/* what it asked for was forgotten, and it isn't answered */
 bit lost[NR_PAGES];		/* the content was taken, for the guest to know */
 
 /*
@@ -204,7 +207,8 @@ bit steps[NR_VCPUS];		/* changes with all that the guest begins */
 /* The guest keeps secrets in pages that are private and that it's not about to share. */
 #define keeps_secret(p)		(!gv_shared[p] && !somebody_asks(p, SHARE))
 
-#define pending(v, p)		(conv[v] != NOTHING && conv_page[v] == (p))
+#define has_request(v)		(conv[v] == SHARE || conv[v] == UNSHARE)
+#define pending(v, p)		(has_request(v) && conv_page[v] == (p))
 #define untold(v, p, what)	(pending(v, p) && conv_done[v] && conv[v] == (what))
 #define nobody_told(p, what)	(untold(0, p, what) || untold(1, p, what))
 
@@ -218,15 +222,22 @@ bit steps[NR_VCPUS];		/* changes with all that the guest begins */
 #define consistent_host(p) \
 	(!has_frame(p) || ((gs[p] == SO) == (hs[frame[p]] == BORROWED)))
 
-/* A page is what the guest takes it for, or what nobody has told it yet. */
+/*
+ * A page is what the guest takes it for, or what nobody has told it yet.  Who was to be
+ * told of it and then forgotten asks again, or never does anything any more.  Then, it
+ * may get an error, if the page's memory is gone: whatever it takes that page for, it
+ * finds nothing.
+ */
+#define forgotten(v, p)		(in_doubt[v] && asked_page[v] == (p))
 #define consistent_page(p) \
-	(life != ALIVE || \
+	(life != ALIVE || gs[p] == PX || forgotten(0, p) || forgotten(1, p) || \
 	 is_shared(p) == (nobody_told(p, SHARE) || \
 			  (gv_shared[p] && !nobody_told(p, UNSHARE))))
 
 /* Who waits doesn't run, and has asked for what EL2 takes it to have asked for. */
 #define consistent_request(v) \
-	(conv[v] == NOTHING || (!running[v] && asks(v, conv_page[v], conv[v])))
+	(conv[v] == NOTHING || (!running[v] && asked[v] != NOTHING && \
+				(!has_request(v) || asks(v, conv_page[v], conv[v]))))
 
 /* What KVM makes of the attributes. */
 #ifdef COOP
@@ -313,7 +324,7 @@ inline __pkvm_host_convert_guest(v, p, f)
 	if
 	:: !can_load(v) -> skip
 #ifndef BUG_CONVERT_UNASKED
-	:: can_load(v) && conv[v] == NOTHING -> skip
+	:: can_load(v) && !has_request(v) -> skip
 #endif
 #ifndef BUG_CONVERT_OTHER_PAGE
 	:: can_load(v) && conv_page[v] != p -> skip
@@ -376,16 +387,21 @@ inline pkvm_conversion_finish(v, x0, answer)
 {
 	if
 	:: conv[v] == NOTHING -> answer = NONE
+#ifdef BUG_FORGET_TRUSTS_X0
+	:: conv[v] == FORGOTTEN -> answer = x0
+#else
+	:: conv[v] == FORGOTTEN -> answer = AGAIN
+#endif
 #ifdef BUG_TRUST_X0
-	:: conv[v] != NOTHING -> answer = x0
+	:: has_request(v) -> answer = x0
 #else
 #ifdef BUG_AGAIN_IF_DONE
-	:: conv[v] != NOTHING && x0 == AGAIN -> answer = AGAIN
-	:: conv[v] != NOTHING && conv_done[v] && x0 != AGAIN -> answer = SUCCESS
+	:: has_request(v) && x0 == AGAIN -> answer = AGAIN
+	:: has_request(v) && conv_done[v] && x0 != AGAIN -> answer = SUCCESS
 #else
-	:: conv[v] != NOTHING && conv_done[v] -> answer = SUCCESS
+	:: has_request(v) && conv_done[v] -> answer = SUCCESS
 #endif
-	:: conv[v] != NOTHING && !conv_done[v] -> answer = (x0 == AGAIN -> AGAIN : ERROR)
+	:: has_request(v) && !conv_done[v] -> answer = (x0 == AGAIN -> AGAIN : ERROR)
 #endif
 	fi;
 #ifndef BUG_STALE_REQUEST
@@ -393,6 +409,19 @@ inline pkvm_conversion_finish(v, x0, answer)
 	conv_page[v] = 0;
 	conv_done[v] = false
 #endif
+}
+
+/* The host says that it resets the vCPU; in the model, it never does. */
+inline __pkvm_host_forget_conversion(v)
+{
+	if
+	:: has_request(v) ->
+		conv[v] = FORGOTTEN;
+		in_doubt[v] = true;
+		conv_page[v] = 0;
+		conv_done[v] = false
+	:: else
+	fi
 }
 
 inline __pkvm_host_donate_guest(v, f, p)
@@ -545,6 +574,7 @@ inline forget_request(v)
 	conv[v] = NOTHING;
 	conv_page[v] = 0;
 	conv_done[v] = false;
+	in_doubt[v] = false;
 	asked[v] = NOTHING;
 	asked_page[v] = 0
 }
@@ -669,6 +699,7 @@ inline guest_told(v, answer)
 	:: answer == SUCCESS -> gv_shared[asked_page[v]] = (asked[v] == SHARE)
 	:: else
 	fi;
+	in_doubt[v] = false;
 	asked[v] = NOTHING;
 	asked_page[v] = 0
 }
@@ -1037,6 +1068,7 @@ proctype host()
 		   ANY_FRAME;
 #endif
 		   __pkvm_host_convert_guest(v, p, f)
+		:: ANY_VCPU; __pkvm_host_forget_conversion(v)
 		:: ANY_VCPU; ANY_PAGE; ANY_FRAME; __pkvm_host_donate_guest(v, f, p)
 		:: ANY_VCPU; ANY_PAGE; ANY_FRAME; __pkvm_host_map_shared_guest(v, f, p)
 		:: ANY_PAGE; __pkvm_host_unmap_shared_guest(p)

@@ -62,9 +62,10 @@ static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_sta
  * for page tables; it was never valid, so that there is nothing in TLBs.
  *
  * Context: Takes the host's and the VM's lock.
- * Return: 0; -EINVAL if there is no such pfn or gfn, -EPERM if the host does not have
- *	   @pfn for itself or it isn't memory, or if the guest has memory for @gfn,
- *	   -ENOENT if @gfn is private and has none, -EHWPOISON if it was taken by force.
+ * Return: 0; -EINVAL if there is no such pfn or gfn, -EPERM if the guest has memory for
+ *	   @gfn, -ENOENT if @gfn is private and has none, -EHWPOISON if it was taken by
+ *	   force, -EBUSY if the host does not have @pfn for itself, as another VM has it,
+ *	   or it isn't memory.
  */
 int __pkvm_host_map_shared_guest(u64 pfn, u64 gfn, struct pkvm_hyp_vcpu *vcpu)
 {
@@ -78,9 +79,9 @@ int __pkvm_host_map_shared_guest(u64 pfn, u64 gfn, struct pkvm_hyp_vcpu *vcpu)
 	host_lock_component();
 	guest_lock_component(vm);
 
-	ret = __host_check_page_state_range(phys, PAGE_SIZE, PKVM_PAGE_OWNED);
-	if (!ret)
-		ret = get_page_in_state(vm, gfn, PKVM_SHARED_NOPAGE, &unused);
+	ret = get_page_in_state(vm, gfn, PKVM_SHARED_NOPAGE, &unused);
+	if (!ret && __host_check_page_state_range(phys, PAGE_SIZE, PKVM_PAGE_OWNED))
+		ret = -EBUSY;
 	if (!ret)
 		guest_share_page(vm, gfn, phys, NULL);
 
@@ -195,10 +196,16 @@ static bool is_shared(enum pkvm_page_state state)
 	return state == PKVM_PAGE_SHARED_OWNED || state == PKVM_SHARED_NOPAGE;
 }
 
-/*
- * A vCPU of the VM waits for the page's conversion, or to be told of it. There are as
- * many to look at as the host has donated memory for.
- */
+/* A vCPU waits for the page's conversion, or to be told of it. */
+static bool vcpu_asks_for(const struct pkvm_hyp_vcpu *vcpu, u64 gfn)
+{
+	const struct pkvm_conversion *conv = &vcpu->conv;
+
+	return conv->gfn == gfn &&
+	       (conv->state == PKVM_CONVERSION_ASKED || conv->state == PKVM_CONVERSION_DONE);
+}
+
+/* Any vCPU of the VM does. There are KVM_MAX_VCPUS at most. */
 static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
 {
 	struct pkvm_hyp_vcpu *vcpu;
@@ -209,7 +216,7 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
 	for (i = 0; i < vm->kvm.created_vcpus; i++) {
 		/* Pairs with the release in register_hyp_vcpu(). */
 		vcpu = smp_load_acquire(&vm->vcpus[i]);
-		if (vcpu && vcpu->conv.active && vcpu->conv.gfn == gfn)
+		if (vcpu && vcpu_asks_for(vcpu, gfn))
 			return true;
 	}
 	return false;
@@ -227,17 +234,15 @@ static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
  * be so, and not what the other one has made of it since. To refuse the other would be
  * to tell it that the page isn't what it is, and so it waits as well.
  *
- * A vCPU waits until it runs again. If the host resets the VM and never runs that vCPU,
- * then others that ask for the page wait for ever, and the host can still
- * carry out what was asked for before the reset. Nor is it fair: a guest that has one
- * vCPU convert a page to and fro may keep another from getting its turn.
+ * A vCPU waits until it runs again, or the host resets it. It isn't fair: a guest that has
+ * one vCPU convert a page to and fro may keep another from getting its turn.
  *
  * Context: Takes the VM's lock.
  * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the page is
  *	   as wanted; -EBUSY if another vCPU waits for it, and this one is to execute the
- *	   hypercall again; -EINVAL if @ipa is no page that the guest can have, -E2BIG if
- *	   it's in a block; -EHWPOISON if its memory was taken by force,
- *	   though it's private: there is no page to have.
+ *	   hypercall again; -EINVAL if @ipa is no page that the guest can have; -EHWPOISON
+ *	   if its memory was taken by force, though it's private: there is no page to
+ *	   have.
  */
 int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 pc)
 {
@@ -263,7 +268,7 @@ int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 p
 		ret = -EBUSY;
 	else
 		vcpu->conv = (struct pkvm_conversion) {
-			.active	= true,
+			.state	= PKVM_CONVERSION_ASKED,
 			.share	= share,
 			.gfn	= gfn,
 			.pc	= pc,
@@ -275,16 +280,6 @@ unlock:
 }
 
 /*
- * What the guest has written, all of it: the host can read memory past the caches, also
- * where stage-2 forces write-back for guests, and would find what was there before.
- */
-static void clean_page(u64 phys)
-{
-	kvm_flush_dcache_to_poc(hyp_fixmap_map(phys), PAGE_SIZE);
-	hyp_fixmap_unmap();
-}
-
-/*
  * Private to shared. The guest had the page for itself, perhaps without knowing, and
  * keeps what it has written to it.
  */
@@ -292,6 +287,7 @@ static int convert_to_shared(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state st
 			     u64 phys, bool commit)
 {
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
+	struct kvm_hyp_memcache *mc = &vm->kvm.arch.pkvm.convert_mc;
 	u64 gfn = vcpu->conv.gfn;
 	int ret;
 
@@ -305,12 +301,11 @@ static int convert_to_shared(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state st
 		}
 		return 0;
 	case PKVM_NOPAGE:
-		ret = __guest_check_pgtable_memcache(vcpu);
+		ret = guest_check_pgtable_memcache(vm, mc);
 		if (ret || !commit)
 			return ret;
 
-		WARN_ON(kvm_pgtable_stage2_annotate(&vm->pgt, hyp_pfn_to_phys(gfn), PAGE_SIZE,
-						    &vcpu->vcpu.arch.pkvm_memcache,
+		WARN_ON(kvm_pgtable_stage2_annotate(&vm->pgt, hyp_pfn_to_phys(gfn), PAGE_SIZE, mc,
 						    KVM_GUEST_INVALID_PTE_TYPE_SHARED, 0));
 		return 0;
 	default:
@@ -345,7 +340,7 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * __pkvm_host_convert_guest() - Carry out what a vCPU has asked for
  * @gfn: the page that it has asked for
  * @commit: do it, or else say whether it could be done
- * @vcpu: the vCPU, loaded, so that nobody else uses its memory for page tables
+ * @vcpu: the vCPU, loaded or not
  *
  * The direction is what the guest has asked for, and the memory what its page has, and
  * neither is for the host to say.
@@ -356,9 +351,12 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * PKVM_SHARED_NOPAGE to PKVM_NOPAGE, which an unmap looks after. In the host's, the
  * entry is invalidated with its TLBs when the host loses the page.
  *
- * Context: Takes the host's and the VM's lock.
+ * Memory for page tables is the VM's own, as the vCPU's is for the CPU that it's loaded
+ * on.
+ *
+ * Context: The VM's convert_lock is held. Takes the host's and the VM's lock.
  * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if
- *	   memory for page tables is needed and the vCPU has none, -EHWPOISON if the
+ *	   memory for page tables is needed and the VM has none, -EHWPOISON if the
  *	   page's memory was taken by force meanwhile.
  */
 int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
@@ -369,10 +367,12 @@ int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 	int ret = -ENOENT;
 	u64 phys;
 
+	hyp_assert_lock_held(&vm->convert_lock);
+
 	host_lock_component();
 	guest_lock_component(vm);
 
-	if (!conv->active || conv->done || conv->gfn != gfn)
+	if (conv->state != PKVM_CONVERSION_ASKED || conv->gfn != gfn)
 		goto unlock;
 
 	ret = guest_get_page(vm, hyp_pfn_to_phys(gfn), &state, &phys);
@@ -385,12 +385,31 @@ int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 		ret = convert_to_private(vcpu, state, phys, commit);
 
 	if (!ret && commit)
-		conv->done = true;
+		WRITE_ONCE(conv->state, PKVM_CONVERSION_DONE);
 unlock:
 	guest_unlock_component(vm);
 	host_unlock_component();
 
 	return ret;
+}
+
+/**
+ * __pkvm_host_forget_conversion() - A vCPU is reset, and what it has asked for is void
+ * @vcpu: the vCPU, loaded or not
+ *
+ * It may never run again, and so others don't wait for it. If it isn't reset but goes on
+ * where it has asked, then it isn't told anything, and asks again.
+ *
+ * Context: Takes the VM's lock.
+ */
+void __pkvm_host_forget_conversion(struct pkvm_hyp_vcpu *vcpu)
+{
+	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
+
+	guest_lock_component(vm);
+	if (vcpu->conv.state != PKVM_CONVERSION_NONE)
+		WRITE_ONCE(vcpu->conv.state, PKVM_CONVERSION_FORGOTTEN);
+	guest_unlock_component(vm);
 }
 
 /**
@@ -413,9 +432,10 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	struct kvm_vcpu *arch_vcpu = &vcpu->vcpu;
 	struct pkvm_conversion conv;
-	bool again;
+	bool again, done;
 
-	if (!vcpu->conv.active)
+	/* See struct pkvm_conversion: if it's that then it stays that. */
+	if (READ_ONCE(vcpu->conv.state) == PKVM_CONVERSION_NONE)
 		return;
 
 	guest_lock_component(vm);
@@ -435,14 +455,20 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	if (*vcpu_pc(arch_vcpu) != conv.pc && !again)
 		return;
 
+	if (conv.state == PKVM_CONVERSION_FORGOTTEN) {
+		*vcpu_pc(arch_vcpu) = conv.pc - AARCH64_INSN_SIZE;
+		return;
+	}
+
 	/*
 	 * What is in force is answered at once. With the request gone, another vCPU
 	 * could undo it before this one asks again.
 	 */
-	if (again && !conv.done)
+	done = conv.state == PKVM_CONVERSION_DONE;
+	if (again && !done)
 		return;
 
 	*vcpu_pc(arch_vcpu) = conv.pc;
-	smccc_set_retval(arch_vcpu, conv.done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
+	smccc_set_retval(arch_vcpu, done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
 			 0, 0, 0);
 }

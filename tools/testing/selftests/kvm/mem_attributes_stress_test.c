@@ -14,6 +14,7 @@
 #include <linux/sizes.h>
 
 #include "kvm_util.h"
+#include "private_mem.h"
 #include "processor.h"
 #include "test_util.h"
 #include "ucall_common.h"
@@ -33,11 +34,6 @@
 #define PRIVATE_TAG	0xa5ull
 #define TAGGED(tag, page)	((tag) << 56 | (page))
 
-static const struct vm_shape protected_vm_shape = {
-	.mode = VM_MODE_DEFAULT,
-	.type = KVM_X86_SW_PROTECTED_VM,
-};
-
 struct part {
 	struct kvm_vm *vm;
 	unsigned int first;
@@ -48,10 +44,21 @@ struct part {
 
 enum command { FILL_PRIVATE, TOUCH, REPORT };
 
-static enum command command;
-static bool paused;
-/* What a page is: found by the guest, and as it was converted by the threads. */
-static bool found_private[NPAGES];
+/* What guest and host tell each other, in memory that stays shared. */
+struct control {
+	enum command command;
+	bool paused;
+	/* What a page is for the guest. */
+	bool found_private[NPAGES];
+};
+
+#define CONTROL_PAGES	DIV_ROUND_UP(sizeof(struct control), SZ_4K)
+
+/* In the guest; and the same in the host, which can't see the guest's page tables. */
+static struct control *control;
+static struct control *host_control;
+
+/* What the threads have converted a page to. */
 static bool is_private[NPAGES];
 
 static u64 *guest_page(unsigned int page)
@@ -61,7 +68,7 @@ static u64 *guest_page(unsigned int page)
 
 static bool guest_look(unsigned int page)
 {
-	u64 value = READ_ONCE(*guest_page(page));
+	u64 value = private_mem_guest_load(guest_page(page), TAGGED(SHARED_TAG, page));
 
 	if (value == TAGGED(PRIVATE_TAG, page))
 		return true;
@@ -70,24 +77,26 @@ static bool guest_look(unsigned int page)
 	return false;
 }
 
-static void guest_main(u32 id)
+static void guest_main(u32 id, gpa_t control_gpa)
 {
 	struct kvm_random_state random = new_kvm_random_state(id + 1);
 	unsigned int page;
 
+	private_mem_guest_init(control_gpa, CONTROL_PAGES);
+
 	for (;;) {
-		switch (READ_ONCE(command)) {
+		switch (READ_ONCE(control->command)) {
 		case FILL_PRIVATE:
 			for (page = id; page < NPAGES; page += NR_VCPUS)
 				WRITE_ONCE(*guest_page(page), TAGGED(PRIVATE_TAG, page));
 			break;
 		case TOUCH:
-			while (!READ_ONCE(paused))
+			while (!READ_ONCE(control->paused))
 				guest_look(kvm_random_u32(&random) % NPAGES);
 			break;
 		case REPORT:
 			for (page = id; page < NPAGES; page += NR_VCPUS)
-				WRITE_ONCE(found_private[page], guest_look(page));
+				WRITE_ONCE(control->found_private[page], guest_look(page));
 			break;
 		}
 		GUEST_SYNC(0);
@@ -98,7 +107,7 @@ static void *run_vcpu(void *vcpu)
 {
 	struct ucall uc;
 
-	vcpu_run(vcpu);
+	private_mem_vcpu_run(vcpu);
 	switch (get_ucall(vcpu, &uc)) {
 	case UCALL_SYNC:
 		break;
@@ -129,16 +138,13 @@ static void *convert(void *arg)
 	return NULL;
 }
 
-static void run_guests(struct kvm_vm *vm, struct kvm_vcpu **vcpus, enum command what,
-		       struct part *parts)
+static void run_guests(struct kvm_vcpu **vcpus, enum command command, struct part *parts)
 {
 	pthread_t guests[NR_VCPUS], threads[NR_THREADS];
 	int i;
 
-	command = what;
-	sync_global_to_guest(vm, command);
-	paused = false;
-	sync_global_to_guest(vm, paused);
+	host_control->command = command;
+	host_control->paused = false;
 
 	for (i = 0; i < NR_VCPUS; i++)
 		kvm_pthread_create(&guests[i], NULL, run_vcpu, vcpus[i]);
@@ -147,8 +153,7 @@ static void run_guests(struct kvm_vm *vm, struct kvm_vcpu **vcpus, enum command 
 	for (i = 0; parts && i < NR_THREADS; i++)
 		pthread_join(threads[i], NULL);
 
-	paused = true;
-	sync_global_to_guest(vm, paused);
+	WRITE_ONCE(host_control->paused, true);
 	for (i = 0; i < NR_VCPUS; i++)
 		pthread_join(guests[i], NULL);
 }
@@ -175,15 +180,15 @@ static void remap(struct kvm_vm *vm)
 	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION2, region);
 }
 
-static void check_pages(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
+static void check_pages(struct kvm_vcpu **vcpus)
 {
 	unsigned int page;
 
-	run_guests(vm, vcpus, REPORT, NULL);
-	sync_global_from_guest(vm, found_private);
+	run_guests(vcpus, REPORT, NULL);
 	for (page = 0; page < NPAGES; page++)
-		TEST_ASSERT(found_private[page] == is_private[page], "Page %u is %s", page,
-			    found_private[page] ? "private" : "shared");
+		TEST_ASSERT(host_control->found_private[page] == is_private[page],
+			    "Page %u is %s", page,
+			    host_control->found_private[page] ? "private" : "shared");
 }
 
 static void check_all(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
@@ -191,12 +196,14 @@ static void check_all(struct kvm_vm *vm, struct kvm_vcpu **vcpus)
 	u64 before, after;
 
 	/* First with the mappings that were made meanwhile. */
-	check_pages(vm, vcpus);
+	check_pages(vcpus);
+	if (!private_mem_has_hugepages)
+		return;
 
 	remap(vm);
-	before = vm_get_stat(vm, pages_2m);
-	check_pages(vm, vcpus);
-	after = vm_get_stat(vm, pages_2m);
+	before = private_mem_nr_hugepages(vm);
+	check_pages(vcpus);
+	after = private_mem_nr_hugepages(vm);
 	TEST_ASSERT(after - before == nr_shared_2m(),
 		    "%lu hugepages are mapped, %u are possible", after - before, nr_shared_2m());
 }
@@ -214,6 +221,30 @@ static long nr_free_hugepages(void)
 	return nr;
 }
 
+static struct kvm_vm *create_vm(struct kvm_vcpu **vcpus)
+{
+	struct kvm_vm *vm;
+	gva_t shared;
+	int i;
+
+	vm = __vm_create(private_mem_shape, NR_VCPUS, 0);
+	private_mem_add_memslot(vm, TEST_GPA, TEST_SLOT, NPAGES);
+	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);
+
+	shared = vm_alloc_shared(vm, CONTROL_PAGES * SZ_4K, KVM_UTIL_MIN_VADDR,
+				 MEM_REGION_TEST_DATA);
+	control = (struct control *)shared;
+	sync_global_to_guest(vm, control);
+	host_control = addr_gva2hva(vm, shared);
+
+	for (i = 0; i < NR_VCPUS; i++) {
+		vcpus[i] = vm_vcpu_add(vm, i, guest_main);
+		vcpu_args_set(vcpus[i], 2, i, addr_gva2gpa(vm, shared));
+	}
+	kvm_arch_vm_finalize_vcpus(vm);
+	return vm;
+}
+
 int main(int argc, char *argv[])
 {
 	struct part parts[NR_THREADS] = {
@@ -226,9 +257,8 @@ int main(int argc, char *argv[])
 	unsigned int nr_hugepages = 0;
 	struct kvm_vm *vm;
 
-	TEST_REQUIRE(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM));
-	TEST_REQUIRE(kvm_is_tdp_enabled());
-	TEST_REQUIRE(nr_free_hugepages() >= TEST_SIZE / SZ_2M);
+	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
+	TEST_REQUIRE(!private_mem_has_hugepages || nr_free_hugepages() >= TEST_SIZE / SZ_2M);
 
 	while ((opt = getopt(argc, argv, "c:r:s:")) != -1) {
 		switch (opt) {
@@ -249,17 +279,11 @@ int main(int argc, char *argv[])
 	}
 	pr_info("%d rounds of %d conversions, again with -s %u\n", nr_rounds, nr_conversions, seed);
 
-	vm = __vm_create_with_vcpus(protected_vm_shape, NR_VCPUS, 0, guest_main, vcpus);
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS_HUGETLB_2MB, TEST_GPA, TEST_SLOT,
-				    NPAGES, KVM_MEM_GUEST_MEMFD);
-	virt_map(vm, TEST_GPA, TEST_GPA, NPAGES);
-	for (i = 0; i < NR_VCPUS; i++)
-		vcpu_args_set(vcpus[i], 1, i);
-
+	vm = create_vm(vcpus);
 	for (page = 0; page < NPAGES; page++)
 		*(u64 *)(addr_gpa2hva(vm, TEST_GPA) + page * SZ_4K) = TAGGED(SHARED_TAG, page);
 	vm_mem_set_private(vm, TEST_GPA, TEST_SIZE);
-	run_guests(vm, vcpus, FILL_PRIVATE, NULL);
+	run_guests(vcpus, FILL_PRIVATE, NULL);
 	vm_mem_set_shared(vm, TEST_GPA, TEST_SIZE);
 	check_all(vm, vcpus);
 
@@ -270,11 +294,12 @@ int main(int argc, char *argv[])
 			/* Few of them leave more hugepages than many. */
 			parts[i].nr_conversions = round % 2 ? 3 : nr_conversions;
 		}
-		run_guests(vm, vcpus, TOUCH, parts);
+		run_guests(vcpus, TOUCH, parts);
 		check_all(vm, vcpus);
 		nr_hugepages += nr_shared_2m();
 	}
-	TEST_ASSERT(nr_hugepages, "No round has left any hugepage, take fewer conversions");
+	TEST_ASSERT(!private_mem_has_hugepages || nr_hugepages,
+		    "No round has left any hugepage, take fewer conversions");
 
 	kvm_vm_free(vm);
 	return 0;
