@@ -111,9 +111,6 @@ FIXTURE_SETUP(pkvm)
 	gva_t shared;
 	int i;
 
-	if (private_mem_missing())
-		SKIP(return, "%s", private_mem_missing());
-
 	if (pkvm_has_pages())
 		self->before = pkvm_check_pages();
 
@@ -151,9 +148,6 @@ FIXTURE_SETUP(pkvm)
 FIXTURE_TEARDOWN(pkvm)
 {
 	struct pkvm_pages after;
-
-	if (!self->vm)
-		return;
 
 	if (pkvm_has_pages())
 		pkvm_check_pages();
@@ -1092,9 +1086,6 @@ TEST(opt_in)
 	struct kvm_vm *vm;
 	int i;
 
-	if (private_mem_missing())
-		SKIP(return, "%s", private_mem_missing());
-
 	vm = ____vm_create(private_mem_shape);
 	ASSERT_EQ(BIT(KVM_HC_MAP_GPA_RANGE), vm_check_cap(vm, KVM_CAP_EXIT_HYPERCALL));
 	ASSERT_EQ(0, vm_check_cap(vm, KVM_CAP_MEMORY_ATTRIBUTES));
@@ -1130,9 +1121,6 @@ TEST(opt_in_late)
 	struct kvm_vm *vm;
 	void *mem;
 
-	if (private_mem_missing())
-		SKIP(return, "%s", private_mem_missing());
-
 	vm = ____vm_create(private_mem_shape);
 	__vm_vcpu_add(vm, 0);
 	ASSERT_EQ(EINVAL, enable(vm, BIT(KVM_HC_MAP_GPA_RANGE), 0));
@@ -1155,9 +1143,6 @@ TEST(other_memory)
 	struct kvm_vm *vm;
 	void *mem;
 	int fd;
-
-	if (private_mem_missing())
-		SKIP(return, "%s", private_mem_missing());
 
 	vm = private_mem_create_barebones();
 	mem = kvm_mmap(SZ_4K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -1190,4 +1175,9 @@ TEST(other_memory)
 	kvm_vm_free(vm);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char *argv[])
+{
+	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
+
+	return test_harness_run(argc, argv);
+}

@@ -53,9 +53,6 @@ FIXTURE_SETUP(pkvm)
 {
 	struct kvm_vm *vm;
 
-	if (private_mem_missing())
-		SKIP(return, "%s", private_mem_missing());
-
 	vm = __vm_create(private_mem_shape, 1, 0);
 	self->vm = vm;
 	private_mem_add_memslot(vm, TEST_GPA, TEST_SLOT, TEST_PAGES);
@@ -66,8 +63,7 @@ FIXTURE_SETUP(pkvm)
 
 FIXTURE_TEARDOWN(pkvm)
 {
-	if (self->vm)
-		kvm_vm_free(self->vm);
+	kvm_vm_free(self->vm);
 }
 
 static int its_control(int its, u64 attr)
@@ -141,4 +137,9 @@ TEST_F(pkvm, stolen_time)
 	ASSERT_EQ(0, uc.args[3]);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char *argv[])
+{
+	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
+
+	return test_harness_run(argc, argv);
+}
