@@ -274,14 +274,10 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 		if (!asks_for(vcpu, start, end, is_private))
 			continue;
 
-		if (pkvm_gmem_is_poisoned(kvm, vcpu->arch.pkvm_request.gfn))
-			return -EHWPOISON;
-
 		ret = topup_for_conversions(kvm, nr);
 		if (!ret)
-			ret = kvm_call_hyp_nvhe(__pkvm_host_convert_guest,
-						kvm->arch.pkvm.handle, vcpu->vcpu_idx,
-						vcpu->arch.pkvm_request.gfn, false);
+			ret = pkvm_gmem_convert_as_asked(vcpu, vcpu->arch.pkvm_request.gfn,
+							 is_private, false);
 		if (ret)
 			return ret;
 	}
@@ -316,7 +312,8 @@ static void carry_out_requests(struct kvm *kvm, gfn_t start, gfn_t end, bool is_
 			continue;
 
 		/* Memory can have been taken by force since it was looked at. */
-		ret = pkvm_gmem_convert_as_asked(vcpu, vcpu->arch.pkvm_request.gfn, is_private);
+		ret = pkvm_gmem_convert_as_asked(vcpu, vcpu->arch.pkvm_request.gfn, is_private,
+						 true);
 		if (!KVM_BUG_ON(ret && ret != -EHWPOISON, kvm))
 			vcpu->arch.pkvm_request.done = !ret;
 	}

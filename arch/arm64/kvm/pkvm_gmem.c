@@ -401,14 +401,15 @@ void pkvm_gmem_convert(struct kvm *kvm, gfn_t start, gfn_t end, bool is_private)
  * @vcpu: the vCPU
  * @gfn: the page
  * @is_private: what it becomes
+ * @commit: do it, or else say whether it could be done
  *
  * The mapping never says anything else than EL2: who frees the memory looks at it.
  *
  * Context: kvm->slots_lock is held. Takes kvm->mmu_lock.
- * Return: 0; -EHWPOISON if the page has a memory error, or what
- *	   __pkvm_host_convert_guest() returns.
+ * Return: 0; -EHWPOISON if the page has a memory error, for EL2 it is withdrawn then; or
+ *	   what __pkvm_host_convert_guest() returns.
  */
-int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private)
+int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private, bool commit)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct pkvm_mapping *mapping;
@@ -422,37 +423,14 @@ int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private
 		ret = -EHWPOISON;
 	else
 		ret = kvm_call_hyp_nvhe(__pkvm_host_convert_guest, kvm->arch.pkvm.handle,
-					vcpu->vcpu_idx, gfn, true);
-	if (!ret && mapping) {
+					vcpu->vcpu_idx, gfn, commit);
+	if (!ret && mapping && commit) {
 		mapping->shared = !is_private;
 		mapping->withdrawn = false;
 	}
 	write_unlock(&kvm->mmu_lock);
 
 	return ret;
-}
-
-/**
- * pkvm_gmem_is_poisoned() - Has a page of the guest's a memory error?
- * @kvm: the VM
- * @gfn: the page
- *
- * For EL2 it is withdrawn, and no error.
- *
- * Context: Takes kvm->mmu_lock.
- * Return: Whether nobody can access it for that.
- */
-bool pkvm_gmem_is_poisoned(struct kvm *kvm, gfn_t gfn)
-{
-	struct pkvm_mapping *mapping;
-	bool poisoned;
-
-	read_lock(&kvm->mmu_lock);
-	mapping = first_mapping(kvm, gfn, gfn + 1);
-	poisoned = mapping && mapping->poisoned;
-	read_unlock(&kvm->mmu_lock);
-
-	return poisoned;
 }
 
 /**

@@ -34,9 +34,8 @@ int pkvm_gmem_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 			   const struct kvm_memory_slot *new);
 void pkvm_gmem_unmap_shared(struct kvm *kvm, gfn_t start, gfn_t end);
 void pkvm_gmem_convert(struct kvm *kvm, gfn_t start, gfn_t end, bool is_private);
-bool pkvm_gmem_is_poisoned(struct kvm *kvm, gfn_t gfn);
 bool pkvm_gmem_is_accessible(struct kvm *kvm, gfn_t gfn);
-int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private);
+int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private, bool commit);
 void pkvm_gmem_teardown(struct kvm *kvm);
 void pkvm_count_mappings(struct kvm *kvm, gfn_t start, gfn_t end, struct pkvm_page_count *count);
 
