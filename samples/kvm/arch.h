@@ -17,14 +17,24 @@ struct vmm;
 unsigned long arch_vm_type(void);
 void arch_require_vm_type(const struct vmm *vmm);
 
+/*
+ * Is all memory shared in place? And does the guest take it for private that it
+ * has not shared, from the start on?
+ */
+extern const bool arch_memory_in_place;
+
 /* Has KVM pass the guest's requests for conversion on to the VMM. */
 void arch_enable_conversions(struct vmm *vmm);
 
 /* Makes the vCPU start in guest_main(), with the mailbox as its argument. */
 void arch_setup_vcpu(struct vmm *vmm);
+
+/* Takes what the vCPU starts with from the host, where it can be private. */
+void arch_protect_boot(struct vmm *vmm);
 __u64 arch_guest_pc(const struct vmm *vmm);
 
 /* Exits: is it the guest's doorbell, is it a request, and the answer. */
+extern const long arch_denial;	/* what a guest is told that is denied */
 bool arch_is_doorbell(const struct kvm_run *run);
 bool arch_get_conversion(const struct kvm_run *run,
 			 struct conversion *request);

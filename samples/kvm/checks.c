@@ -12,6 +12,7 @@ static unsigned int nr_planned;
 static unsigned int nr_checks;
 static unsigned int nr_failed;
 static bool ktap_output;
+static bool is_paused;
 
 /* In KTAP all that is not a result is a comment, empty lines too. */
 static const char *line_start(void)
@@ -68,9 +69,22 @@ void headline(unsigned int nr, unsigned int total, const char *title,
 	print_line("%s", "");
 }
 
+void pause_story(void)
+{
+	is_paused = true;
+}
+
+void resume_story(void)
+{
+	is_paused = false;
+}
+
 void say(const char *who, const char *fmt, ...)
 {
 	va_list args;
+
+	if (is_paused)
+		return;
 
 	printf("%s  %s%-6s%s ", line_start(), paint(PAINT_TITLE), who,
 	       paint(PAINT_NONE));

@@ -28,6 +28,10 @@ void headline(unsigned int nr, unsigned int total, const char *title,
 /* One step of the story: who does what. */
 void say(const char *who, const char *fmt, ...);
 
+/* Steps that are but more of the same aren't told. */
+void pause_story(void);
+void resume_story(void);
+
 /* Counts a check and prints it; returns @passed. */
 bool check(bool passed, const char *fmt, ...);
 

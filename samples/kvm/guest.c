@@ -11,6 +11,8 @@
 
 #if defined(__x86_64__)
 #include "x86/guest_arch.h"
+#elif defined(__aarch64__)
+#include "arm64/guest_arch.h"
 #else
 #error "No guest for this architecture yet"
 #endif
@@ -41,6 +43,7 @@ static __guest_fn void guest_do(struct guest_call *call)
 
 __guest_fn void guest_main(struct guest_call *call)
 {
+	guest_share_mailbox(call);
 	for (;;) {
 		guest_do(call);
 		guest_ring_doorbell();

@@ -21,6 +21,7 @@
 #define GUEST_TEXT_SIZE		64
 
 enum guest_op {
+	GUEST_NOTHING,
 	GUEST_WRITE,		/* text to gpa */
 	GUEST_READ,		/* text from gpa */
 	GUEST_CONVERT,		/* ask for nr_pages at gpa to be converted */

@@ -7,7 +7,8 @@
  *  1. Create a VM of a type that has private memory, and ask the VM, not the
  *     system, whether it offers KVM_MEMORY_ATTRIBUTE_PRIVATE.       (vmm.c)
  *  2. Enable KVM_CAP_EXIT_HYPERCALL for KVM_HC_MAP_GPA_RANGE, and only then
- *     tell the guest by CPUID that it may ask for conversions.       (x86/)
+ *     tell the guest that it may ask for conversions: by CPUID on x86. On
+ *     arm64 that comes first of all, see arm64/conversion.c.
  *  3. Give memory that may be private a memslot with two halves: mmap() for
  *     shared, guest_memfd for private pages.                     (memory.c)
  *  4. All memory is shared at first. Set PRIVATE where the guest is to start
@@ -30,15 +31,14 @@
  * The sample plays this in acts, checks each step, and draws a map of the
  * attributes after each act.
  */
-#include <errno.h>	/* KVM_EINVAL is EINVAL */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/kvm.h>
-#include <linux/kvm_para.h>
 
+#include "arch.h"
 #include "checks.h"
 #include "memory_map.h"
 #include "policy.h"
@@ -55,6 +55,19 @@
 #define LOADED		"a kernel to boot"
 #define NOTHING		""	/* as every text, padded with zeros */
 
+/* What a page holds that was converted: two halves aren't one page. */
+static const char *after_conversion(const struct span *span, const char *text)
+{
+	return span->region->in_place ? text : NOTHING;
+}
+
+static const char *nothing_seen(const struct span *span)
+{
+	if (span->region->in_place)
+		return "is refused: its mapping of them is empty, system calls get EFAULT";
+	return "finds nothing but zeros in its mapping of them";
+}
+
 static void act_private(struct vmm *vmm)
 {
 	struct span ram = all_pages_of(&vmm->regions[RAM]);
@@ -64,8 +77,7 @@ static void act_private(struct vmm *vmm)
 
 	check(guest_finds(vmm, &ram, SECRET),
 	      "the guest reads its secret back from every page");
-	check(host_finds(&ram, NOTHING),
-	      "the host finds nothing but zeros in its mapping of them");
+	check(host_sees_nothing(&ram), "the host %s", nothing_seen(&ram));
 }
 
 static void act_share(struct vmm *vmm)
@@ -84,9 +96,17 @@ static void act_share(struct vmm *vmm)
 	      !vmm->last_request.to_private,
 	      "the request reached the VMM as the guest made it");
 	check(answer == 0, "the guest is told that the pages are shared");
-	check(guest_finds(vmm, &wanted, NOTHING),
-	      "the guest finds zeros: its secret did not move to the shared half");
-	check(host_finds(&wanted, NOTHING), "the host finds zeros there too: nothing leaked");
+	if (ram->in_place) {
+		check(guest_finds(vmm, &wanted, SECRET),
+		      "the guest finds in them what it has written");
+		check(host_finds(&wanted, SECRET),
+		      "the host finds it, too: that it's no secret is for the guest to know");
+	} else {
+		check(guest_finds(vmm, &wanted, NOTHING),
+		      "the guest finds zeros: its secret did not move to the shared half");
+		check(host_finds(&wanted, NOTHING),
+		      "the host finds zeros there too: nothing leaked");
+	}
 	check(guest_finds(vmm, &before, SECRET) &&
 	      guest_finds(vmm, &after, SECRET),
 	      "the pages around them still hold the secret, for the guest");
@@ -116,14 +136,14 @@ static void act_unshare(struct vmm *vmm)
 	answer = guest_asks(vmm, &back, true);
 
 	check(answer == 0, "the guest is told that the pages are private");
-	check(guest_finds(vmm, &back, NOTHING),
+	check(guest_finds(vmm, &back, after_conversion(&back, REPLY)),
+	      back.region->in_place ? "the guest finds the host's reply in them" :
 	      "the guest finds zeros: the conversation did not move either");
 
 	guest_writes(vmm, &back, NEW_SECRET);
 	check(guest_finds(vmm, &back, NEW_SECRET),
 	      "the guest reads its new secret back");
-	check(host_finds(&back, NOTHING),
-	      "the host finds zeros: neither the new secret nor the old talk");
+	check(host_sees_nothing(&back), "the host %s", nothing_seen(&back));
 	check(guest_finds(vmm, &kept, REPLY) && host_finds(&kept, REPLY),
 	      "the pages that stayed shared still hold the host's reply");
 }
@@ -136,14 +156,29 @@ static void act_deny(struct vmm *vmm)
 	vmm->on_conversion = policy_deny;
 	answer = guest_asks(vmm, &wanted, false);
 
-	check(answer == -KVM_EINVAL,
-	      "the guest receives the VMM's error, -KVM_EINVAL, and goes on");
+	check(answer == arch_denial,
+	      "the guest is told that it was denied, and goes on");
 	check(guest_finds(vmm, &wanted, SECRET),
 	      "its pages are private as before and hold the secret");
 
 	guest_writes(vmm, &wanted, NEW_SECRET);
-	check(host_finds(&wanted, NOTHING),
+	check(host_sees_nothing(&wanted),
 	      "what the guest writes there still does not reach the host");
+}
+
+/* Where memory is the guest's from the start on, there's only sharing to ask for. */
+static void use_late(struct vmm *vmm, const struct span *late)
+{
+	if (!arch_memory_in_place) {
+		guest_writes(vmm, late, SECRET);
+		check(guest_finds(vmm, late, SECRET), "the guest uses all of it");
+		check(host_sees_nothing(late), "the host %s", nothing_seen(late));
+		return;
+	}
+
+	guest_writes(vmm, late, QUESTION);
+	check(guest_finds(vmm, late, QUESTION), "the guest uses all of it");
+	check(host_finds(late, QUESTION), "the host reads what the guest writes");
 }
 
 static void act_plug(struct vmm *vmm)
@@ -154,16 +189,13 @@ static void act_plug(struct vmm *vmm)
 	long answer;
 
 	vmm->on_conversion = policy_plug_and_agree;
-	answer = guest_asks(vmm, &wanted, true);
+	answer = guest_asks(vmm, &wanted, !arch_memory_in_place);
 
 	check(!was_plugged && late->plugged,
 	      "the memslot was added while the guest waited for its answer");
-	check(answer == 0, "the guest is told that it has private memory there");
-
-	guest_writes(vmm, &wanted, SECRET);
-	check(guest_finds(vmm, &wanted, SECRET), "the guest uses all of it");
-	check(host_finds(&wanted, NOTHING),
-	      "the host finds nothing but zeros in its mapping of it");
+	check(answer == 0, "the guest is told that it has %s memory there",
+	      arch_memory_in_place ? "shared" : "private");
+	use_late(vmm, &wanted);
 }
 
 static void act_fault(struct vmm *vmm)
@@ -194,6 +226,8 @@ static void act_in_place(struct vmm *vmm)
 
 	host_writes(&all, LOADED);
 	vmm->on_conversion = policy_agree;
+	if (arch_memory_in_place)
+		memory_set_private(vmm, &all, true);
 	check(guest_asks(vmm, &all, true) == 0, "the guest is told that the pages are private");
 	check(guest_finds(vmm, &all, LOADED),
 	      "the guest finds in them what the host has written");
@@ -228,6 +262,11 @@ static void act_disagree(struct vmm *vmm)
 	check(vmm->last_fault.gpa == span_gpa(&page) &&
 	      vmm->last_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE,
 	      "the fault named the page, and said that the guest takes it for private");
+}
+
+static bool has_plain_memory(const struct vmm *vmm)
+{
+	return vmm->regions[PLAIN].plugged;
 }
 
 /* By any KVM that has private memory. */
@@ -272,8 +311,8 @@ static const struct act {
 		act_talk, 2, always, NULL,
 	}, {
 		"the guest asks for privacy again",
-		"Half of the shared pages go back. A page has two halves in two places, so a\n"
-		"conversion never carries content over; a VMM frees the half that it left.",
+		"Half of the shared pages go back. Where a page has two halves in two places, a\n"
+		"conversion never carries content over, and a VMM frees the half that it left.",
 		act_unshare, 5, always, NULL,
 	}, {
 		"the guest asks to share, and the VMM denies",
@@ -282,14 +321,14 @@ static const struct act {
 		act_deny, 3, always, NULL,
 	}, {
 		"the guest asks about memory that is not there",
-		"\"late\" has no memslot. While the guest waits for its answer, the VMM adds one\n"
-		"with both halves, and then agrees. KVM left the whole decision to the VMM.",
+		"\"late\" has no memslot. While the guest waits for its answer, the VMM adds one,\n"
+		"and then agrees. KVM left the whole decision to the VMM.",
 		act_plug, 4, always, NULL,
 	}, {
 		"the guest touches a page that cannot be private",
 		"The VMM marks a page of \"plain\" PRIVATE, but its memslot has no guest_memfd.\n"
 		"KVM reports the access; the VMM corrects itself and the guest never notices.",
-		act_fault, 5, always, NULL,
+		act_fault, 5, has_plain_memory, "memslots without guest_memfd for this VM",
 	}, {
 		"one page for both sides",
 		"\"place\" has no halves: host and guest use the same pages of guest_memfd, which\n"
@@ -297,8 +336,8 @@ static const struct act {
 		act_in_place, 7, is_shared_in_place, "GUEST_MEMFD_FLAG_IN_PLACE",
 	}, {
 		"the VMM and the guest disagree",
-		"The VMM takes back PRIVATE from a page that the guest has asked to be private.\n"
-		"KVM has kept the guest's view, so the access faults, and the VMM mends it.",
+		"The VMM takes back PRIVATE from a page that the guest takes for private. Its\n"
+		"view is kept, so the access faults, and the VMM mends it: nothing was lost.",
 		act_disagree, 4, views_are_tracked,
 		"KVM_CAP_TRACKED_GUEST_VIEW, or not GUEST_MEMFD_FLAG_IN_PLACE",
 	},
@@ -418,6 +457,7 @@ int main(int argc, char **argv)
 	vmm_create(&vmm);
 	checks_plan(count_checks(&vmm));
 	introduce(&vmm);
+	vmm_start(&vmm);
 	play_acts(&vmm);
 	return checks_finish();
 }

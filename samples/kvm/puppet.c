@@ -71,7 +71,11 @@ long guest_asks(struct vmm *vmm, const struct span *span, bool to_private)
 	    to_private ? "private" : "shared");
 	call->nr_pages = span->nr_pages;
 	call->to_private = to_private;
+	vmm->last_request.nr_pages = 0;
+	vmm->nr_requests = 0;
 	run_call(vmm, GUEST_CONVERT, span_gpa(span));
+	if (vmm->nr_requests > 1)
+		say("kvm", "and so on: %u exits, one for each page", vmm->nr_requests);
 	say("guest", "receives %lld", (long long)call->answer);
 	return call->answer;
 }
@@ -90,6 +94,11 @@ bool host_finds(const struct span *span, const char *text)
 			return false;
 	}
 	return true;
+}
+
+bool host_sees_nothing(const struct span *span)
+{
+	return span->region->in_place ? host_is_refused(span) : host_finds(span, "");
 }
 
 /* A system call gets an error where an access of the host's own gets SIGBUS. */

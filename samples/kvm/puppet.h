@@ -22,6 +22,9 @@ bool host_finds(const struct span *span, const char *text);
 /* Does the kernel refuse each page, with EFAULT, when the host passes it on? */
 bool host_is_refused(const struct span *span);
 
+/* Refused in place, or zeros in the shared half. */
+bool host_sees_nothing(const struct span *span);
+
 /* The host writes @text at the start of each page, in the shared half. */
 void host_writes(const struct span *span, const char *text);
 

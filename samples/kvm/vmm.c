@@ -12,12 +12,13 @@
 #include "checks.h"
 #include "exits.h"
 #include "guest.h"
+#include "policy.h"
 #include "vmm.h"
 
 static const struct region initial_regions[NR_REGIONS] = {
 	[BOOT] = {
 		.name = "boot",
-		.about = "the guest's code, stack and page tables; always shared",
+		.about = "the guest's code, stack, page tables, and what it is told to do",
 		.gpa = 0x000000,
 		.nr_pages = 8,
 	},
@@ -90,6 +91,8 @@ static void track_view(struct vmm *vmm)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_TRACKED_GUEST_VIEW };
 
+	/* Under pKVM the hypervisor keeps it, always. */
+	vmm->tracks_view = arch_memory_in_place;
 	if (!vmm_vm_cap(vmm, KVM_CAP_TRACKED_GUEST_VIEW))
 		return;
 	if (ioctl(vmm->vm_fd, KVM_ENABLE_CAP, &cap))
@@ -106,6 +109,7 @@ static void create_vm(struct vmm *vmm)
 		give_up("KVM_CREATE_VM",
 			"ENOMEM: out of memory. EBUSY: another hypervisor owns the CPU.");
 
+	arch_enable_conversions(vmm);
 	if (!(vmm_vm_cap(vmm, KVM_CAP_MEMORY_ATTRIBUTES) &
 	      KVM_MEMORY_ATTRIBUTE_PRIVATE))
 		skip("KVM offers this VM no PRIVATE attribute",
@@ -114,16 +118,31 @@ static void create_vm(struct vmm *vmm)
 	    !vmm_vm_cap(vmm, KVM_CAP_USER_MEMORY2))
 		skip("KVM has no guest_memfd for this VM",
 		     "boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y");
-	arch_enable_conversions(vmm);
 	track_view(vmm);
+}
+
+/* Where all memory is in place, there are no two halves and no memory without. */
+static void put_in_place(struct vmm *vmm)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_REGIONS; i++) {
+		vmm->regions[i].with_guest_memfd = true;
+		vmm->regions[i].in_place = true;
+	}
+	vmm->regions[RAM].about = "pages of guest_memfd, for both sides";
+	vmm->regions[PLAIN].about = "not used: all memory is guest_memfd here";
 }
 
 static void create_memory(struct vmm *vmm)
 {
 	memcpy(vmm->regions, initial_regions, sizeof(initial_regions));
+	if (arch_memory_in_place)
+		put_in_place(vmm);
 	memory_plug(vmm, &vmm->regions[BOOT]);
 	memory_plug(vmm, &vmm->regions[RAM]);
-	memory_plug(vmm, &vmm->regions[PLAIN]);
+	if (!arch_memory_in_place)
+		memory_plug(vmm, &vmm->regions[PLAIN]);
 	if (vmm_vm_cap(vmm, KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_IN_PLACE)
 		memory_plug(vmm, &vmm->regions[PLACE]);
 }
@@ -168,14 +187,37 @@ void vmm_create(struct vmm *vmm)
 }
 
 /*
+ * Architectures whose guests ask for a page at a time: what follows on the last
+ * request is one with it, and a story that has been told.
+ */
+static bool append_request(struct vmm *vmm, const struct conversion *request)
+{
+	struct conversion *last = &vmm->last_request;
+	__u64 end = last->gpa + last->nr_pages * PAGE_SIZE;
+
+	if (!last->nr_pages || request->gpa != end ||
+	    request->to_private != last->to_private) {
+		*last = *request;
+		return false;
+	}
+
+	last->nr_pages += request->nr_pages;
+	last->valid &= request->valid;
+	return true;
+}
+
+/*
  * The guest waits inside its hypercall. Whatever the VMM does now, memslots
  * and attributes included, is done before the guest sees the answer.
  */
 static void serve_conversion(struct vmm *vmm, const struct conversion *request)
 {
+	bool follows = append_request(vmm, request);
 	long answer;
 
-	vmm->last_request = *request;
+	vmm->nr_requests++;
+	if (follows)
+		pause_story();
 	say("kvm", "KVM_EXIT_HYPERCALL: MAP_GPA_RANGE(%#llx, %llu pages, %s)",
 	    (unsigned long long)request->gpa,
 	    (unsigned long long)request->nr_pages,
@@ -183,6 +225,8 @@ static void serve_conversion(struct vmm *vmm, const struct conversion *request)
 
 	answer = vmm->on_conversion(vmm, request);
 	say("vmm", "answers %ld", answer);
+	if (follows)
+		resume_story();
 	arch_answer_conversion(vmm->run, answer);
 }
 
@@ -239,4 +283,12 @@ void vmm_run(struct vmm *vmm)
 			exit_unexpected(vmm);
 		serve_conversion(vmm, &request);
 	}
+}
+
+/* It finds nothing to do in its mailbox, and may have to share that first. */
+void vmm_start(struct vmm *vmm)
+{
+	arch_protect_boot(vmm);
+	vmm->on_conversion = policy_agree;
+	vmm_run(vmm);
 }

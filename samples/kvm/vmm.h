@@ -47,7 +47,7 @@ struct vmm {
 	int vm_fd;
 	int vcpu_fd;
 	struct kvm_run *run;
-	bool tracks_view;	/* KVM keeps the guest's view of its memory */
+	bool tracks_view;	/* the guest's view of its memory is kept */
 	struct region regions[NR_REGIONS];
 
 	/* KVM sets no policy: these two decide. */
@@ -55,13 +55,17 @@ struct vmm {
 	fault_policy on_memory_fault;
 
 	/* What the last exits of these kinds said, for the checks. */
-	struct conversion last_request;
+	struct conversion last_request;	/* pages that follow each other are one */
+	unsigned int nr_requests;	/* exits that it took */
 	struct memory_fault last_fault;
 	unsigned int nr_faults;
 };
 
 /* Makes the VM, its memory (but for LATE, see PLACE) and its vCPU, or skips. */
 void vmm_create(struct vmm *vmm);
+
+/* Runs the guest for the first time. */
+void vmm_start(struct vmm *vmm);
 
 /* Runs the guest until it rings the doorbell; serves all other exits. */
 void vmm_run(struct vmm *vmm);

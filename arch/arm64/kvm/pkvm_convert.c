@@ -99,8 +99,10 @@ static int set_request(struct kvm_vcpu *vcpu, bool active)
 /* Have the guest execute the hypercall again, unless userspace has put it elsewhere. */
 static void execute_again(struct kvm_vcpu *vcpu)
 {
-	if (*vcpu_pc(vcpu) == vcpu->arch.pkvm_request.pc)
-		*vcpu_pc(vcpu) -= AARCH64_INSN_SIZE;
+	u64 pc = vcpu->arch.pkvm_request.pc;
+
+	if (pkvm_vcpu_resume_pc(vcpu) == pc)
+		pkvm_vcpu_set_resume_pc(vcpu, pc - AARCH64_INSN_SIZE);
 }
 
 static void prepare_exit(struct kvm_vcpu *vcpu)
@@ -232,7 +234,7 @@ static phys_addr_t to_phys(void *addr)
 	return __pa(addr);
 }
 
-/* Memory for the page tables of so many conversions. */
+/* Memory for the page tables of so many pages that are shared without memory. */
 static int topup_for_conversions(struct kvm *kvm, int nr)
 {
 	return __topup_hyp_memcache(&kvm->arch.pkvm.convert_mc,
@@ -270,7 +272,7 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		/* What was prepared for other runs of the same change counts, too. */
-		nr += vcpu->arch.pkvm_request.active;
+		nr += vcpu->arch.pkvm_request.active && !is_private;
 		if (!asks_for(vcpu, start, end, is_private))
 			continue;
 

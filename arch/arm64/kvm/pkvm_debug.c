@@ -3,13 +3,15 @@
  * Who has which memory, for EL1 and for EL2: /sys/kernel/debug/kvm/pkvm_pages.
  *
  * EL1's numbers are from the mappings of protected VMs, and EL2's from the host's stage-2
- * for all of memory. As long as nobody changes anything they agree:
+ * for all of memory. As long as nobody changes anything, and the host has taken no page by
+ * force, they agree:
  *
- *	el1_private + el1_pinned	= el2_guest	but for what guests share whose memory
- *							is pinned, which EL1 isn't told of
- *	el1_shared			= el2_both
+ *	el1_private + el1_poisoned + el1_lost	= el2_guest
+ *	el1_shared				= el2_both
  *
- * EL1's poisoned pages may be the guest's or not, depending on what they were before.
+ * Poisoned and lost are private pages with a memory error, of VMs that are there, and that
+ * were. What's pinned is that of VMs whose memory the host doesn't convert, for which EL1
+ * isn't told what they share: el2_guest or el2_both has it.
  */
 #include <linux/debugfs.h>
 #include <linux/init.h>
@@ -62,6 +64,7 @@ static int pkvm_pages_show(struct seq_file *file, void *unused)
 	seq_printf(file, "el1_private %llu\n", el1.private);
 	seq_printf(file, "el1_shared %llu\n", el1.shared);
 	seq_printf(file, "el1_poisoned %llu\n", el1.poisoned);
+	seq_printf(file, "el1_lost %llu\n", pkvm_count_lost_pages());
 	seq_printf(file, "el1_pinned %llu\n", el1.pinned);
 	seq_printf(file, "el2_guest %llu\n", count_at_el2(PKVM_USER_GUEST));
 	seq_printf(file, "el2_both %llu\n", count_at_el2(PKVM_USER_BOTH));

@@ -77,6 +77,20 @@ static int give_memory(gfn_t gfn, kvm_pfn_t pfn, bool is_private)
 	}
 }
 
+/* What the guest takes a page for that it has: it's no matter what the attribute is. */
+static bool guest_view(struct kvm *kvm, gfn_t gfn, bool is_private)
+{
+	struct pkvm_mapping *mapping;
+
+	read_lock(&kvm->mmu_lock);
+	mapping = first_mapping(kvm, gfn, gfn + 1);
+	if (mapping)
+		is_private = !mapping->shared;
+	read_unlock(&kvm->mmu_lock);
+
+	return is_private;
+}
+
 static int map_page(struct kvm_vcpu *vcpu, gfn_t gfn, kvm_pfn_t pfn, bool is_private)
 {
 	struct kvm_hyp_memcache *mc = &vcpu->arch.pkvm_memcache;
@@ -150,11 +164,12 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gpa_t i
 		return 0;
 
 	is_private = kvm_mem_is_private(kvm, gfn);
-	exit_private = is_private;
 
 	ret = kvm_gmem_get_pfn(kvm, slot, gfn, &pfn, &page, NULL);
-	if (ret)
+	if (ret) {
+		exit_private = guest_view(kvm, gfn, is_private);
 		goto exit;
+	}
 
 	write_lock(&kvm->mmu_lock);
 	if (mmu_invalidate_retry_gfn(kvm, mmu_seq, gfn))
@@ -170,6 +185,7 @@ int pkvm_gmem_abort(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gpa_t i
 	if (ret == -EBUSY)
 		return ret;
 
+	exit_private = is_private;
 	if (ret == DISAGREES) {
 		exit_private = !is_private;
 		ret = -EFAULT;
@@ -276,6 +292,15 @@ static int reclaim_private(struct kvm *kvm, struct pkvm_mapping *mapping)
 	return ret;
 }
 
+/* Pages with a memory error whose guest is gone: EL2 keeps them, as it can't clear them. */
+static atomic_long_t nr_lost_pages;
+
+static void lose_mapping(struct kvm *kvm, struct pkvm_mapping *mapping)
+{
+	atomic_long_inc(&nr_lost_pages);
+	pkvm_drop_mapping(pgtable(kvm), mapping);
+}
+
 /* Take the memory of a mapping, for it to be freed. */
 static void invalidate_mapping(struct kvm *kvm, struct pkvm_mapping *mapping)
 {
@@ -283,7 +308,9 @@ static void invalidate_mapping(struct kvm *kvm, struct pkvm_mapping *mapping)
 	int ret;
 
 	if (PageHWPoison(page)) {
-		if (!mapping->poisoned && !kvm->arch.pkvm.is_dying)
+		if (kvm->arch.pkvm.is_dying)
+			lose_mapping(kvm, mapping);
+		else if (!mapping->poisoned)
 			poison_mapping(kvm, mapping);
 		return;
 	}
@@ -316,14 +343,6 @@ void kvm_arch_gmem_invalidate_range(struct kvm *kvm, struct kvm_gfn_range *range
 		walk_mappings(kvm, range->start, range->end, invalidate_mapping);
 }
 
-static void reclaim_mapping(struct kvm *kvm, struct pkvm_mapping *mapping)
-{
-	if (PageHWPoison(pfn_to_page(mapping->pfn)))
-		pkvm_drop_mapping(pgtable(kvm), mapping);
-	else
-		invalidate_mapping(kvm, mapping);
-}
-
 /**
  * pkvm_gmem_teardown() - Take all memory from a VM that won't run any more
  * @kvm: the VM
@@ -340,7 +359,7 @@ void pkvm_gmem_teardown(struct kvm *kvm)
 	if (pgtable(kvm) && pkvm_hyp_vm_is_created(kvm)) {
 		pkvm_start_teardown(kvm);
 		walk_mappings(kvm, 0, kvm_phys_size(&kvm->arch.mmu) >> PAGE_SHIFT,
-			      reclaim_mapping);
+			      invalidate_mapping);
 	}
 	write_unlock(&kvm->mmu_lock);
 }
@@ -483,6 +502,16 @@ void pkvm_count_mappings(struct kvm *kvm, gfn_t start, gfn_t end, struct pkvm_pa
 		cond_resched_rwlock_read(&kvm->mmu_lock);
 	}
 	read_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * pkvm_count_lost_pages() - Count the pages that no VM has any more, and EL2 keeps
+ *
+ * Return: How many were private to a VM that is gone, and had a memory error, since boot.
+ */
+u64 pkvm_count_lost_pages(void)
+{
+	return atomic_long_read(&nr_lost_pages);
 }
 
 /* Whether a guest has memory of a memslot, or such as it doesn't share. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* How a guest's request for conversion reaches the VMM on x86. */
+#include <errno.h>	/* KVM_EINVAL is EINVAL */
 #include <sys/ioctl.h>
 
 #include <linux/kvm.h>
@@ -11,6 +12,8 @@
 #include "doorbell.h"
 
 #define BIT(n) (1ULL << (n))
+
+const long arch_denial = -KVM_EINVAL;
 
 /* Bits 0-3 are a hint at a page size; bit 4 is the request itself. */
 #define MAP_GPA_RANGE_KNOWN_BITS (KVM_MAP_GPA_RANGE_ENCRYPTED | 0xf)

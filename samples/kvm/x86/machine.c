@@ -25,6 +25,8 @@
 
 #define MAX_CPUID_ENTRIES 256
 
+const bool arch_memory_in_place;
+
 unsigned long arch_vm_type(void)
 {
 	return KVM_X86_SW_PROTECTED_VM;
@@ -135,6 +137,12 @@ void arch_setup_vcpu(struct vmm *vmm)
 	set_cpuid(vmm);
 	set_long_mode(vmm);
 	set_entry_point(vmm);
+}
+
+/* KVM's emulator reads it in the VMM's mapping. */
+void arch_protect_boot(struct vmm *vmm)
+{
+	(void)vmm;
 }
 
 __u64 arch_guest_pc(const struct vmm *vmm)

@@ -38,6 +38,7 @@ bool pkvm_gmem_is_accessible(struct kvm *kvm, gfn_t gfn);
 int pkvm_gmem_convert_as_asked(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_private, bool commit);
 void pkvm_gmem_teardown(struct kvm *kvm);
 void pkvm_count_mappings(struct kvm *kvm, gfn_t start, gfn_t end, struct pkvm_page_count *count);
+u64 pkvm_count_lost_pages(void);
 
 /* arch/arm64/kvm/pkvm_convert.c */
 int pkvm_enable_host_converts(struct kvm *kvm, const struct kvm_enable_cap *cap);

@@ -59,7 +59,8 @@ static int get_page_in_state(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_sta
  *
  * The guest sees what the host has written to the memory, and the host keeps access.
  * The entry that says that the page is shared is there, so that no memory is needed
- * for page tables; it was never valid, so that there is nothing in TLBs.
+ * for page tables. It's invalid, and what was there before has been invalidated with its
+ * TLBs.
  *
  * Context: Takes the host's and the VM's lock.
  * Return: 0; -EINVAL if there is no such pfn or gfn, -EPERM if the guest has memory for
@@ -355,9 +356,9 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * on.
  *
  * Context: The VM's convert_lock is held. Takes the host's and the VM's lock.
- * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if
- *	   memory for page tables is needed and the VM has none, -EHWPOISON if the
- *	   page's memory was taken by force meanwhile.
+ * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if the
+ *	   page has no memory, and convert_mc has less than page tables can need,
+ *	   -EHWPOISON if the page's memory was taken by force meanwhile.
  */
 int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 {
@@ -422,8 +423,9 @@ void __pkvm_host_forget_conversion(struct pkvm_hyp_vcpu *vcpu)
  * hypercall again, or go on elsewhere, from a reset say: then, too, the vCPU doesn't
  * wait any more.
  *
- * That the host can change the vCPU's registers, and so make it go on elsewhere, is not
- * for here to solve: see "CPU state isolation" in Documentation/virt/kvm/arm/pkvm.rst.
+ * That the host can change the vCPU's registers, and so make it go on elsewhere, or with
+ * another answer once it was given here, is not for here to solve: see "CPU state
+ * isolation" in Documentation/virt/kvm/arm/pkvm.rst.
  *
  * Context: Takes the VM's lock, if the vCPU waits.
  */
@@ -433,6 +435,7 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	struct kvm_vcpu *arch_vcpu = &vcpu->vcpu;
 	struct pkvm_conversion conv;
 	bool again, done;
+	u64 pc;
 
 	/* See struct pkvm_conversion: if it's that then it stays that. */
 	if (READ_ONCE(vcpu->conv.state) == PKVM_CONVERSION_NONE)
@@ -451,12 +454,13 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	if (!vcpu_get_flag(arch_vcpu, PENDING_EXCEPTION))
 		vcpu_clear_flag(arch_vcpu, INCREMENT_PC);
 
-	again = *vcpu_pc(arch_vcpu) == conv.pc - AARCH64_INSN_SIZE;
-	if (*vcpu_pc(arch_vcpu) != conv.pc && !again)
+	pc = pkvm_vcpu_resume_pc(arch_vcpu);
+	again = pc == conv.pc - AARCH64_INSN_SIZE;
+	if (pc != conv.pc && !again)
 		return;
 
 	if (conv.state == PKVM_CONVERSION_FORGOTTEN) {
-		*vcpu_pc(arch_vcpu) = conv.pc - AARCH64_INSN_SIZE;
+		pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc - AARCH64_INSN_SIZE);
 		return;
 	}
 
@@ -468,7 +472,7 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	if (again && !done)
 		return;
 
-	*vcpu_pc(arch_vcpu) = conv.pc;
+	pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc);
 	smccc_set_retval(arch_vcpu, done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
 			 0, 0, 0);
 }

@@ -87,6 +87,11 @@ static void guest_code(int vcpu, gpa_t gpa)
 	}
 }
 
+/* By nothing that the guest has done: it goes on where it was. */
+static void on_abort(struct ex_regs *regs)
+{
+}
+
 FIXTURE(pkvm) {
 	struct pkvm_pages before;
 	struct kvm_vm *vm;
@@ -111,8 +116,7 @@ FIXTURE_SETUP(pkvm)
 	gva_t shared;
 	int i;
 
-	if (pkvm_has_pages())
-		self->before = pkvm_check_pages();
+	self->before = pkvm_check_pages();
 
 	vm = __vm_create(private_mem_shape, 2, 0);
 	self->vm = vm;
@@ -132,10 +136,13 @@ FIXTURE_SETUP(pkvm)
 	commands = (void *)shared;
 	sync_global_to_guest(vm, commands);
 
+	vm_init_descriptor_tables(vm);
+	vm_install_sync_handler(vm, VECTOR_SYNC_CURRENT, ESR_ELx_EC_DABT_CUR, on_abort);
 	for (i = 0; i < 2; i++) {
 		self->commands[i] = addr_gva2hva(vm, shared + i * SZ_4K);
 		self->vcpus[i] = vm_vcpu_add(vm, i, guest_code);
 		vcpu_args_set(self->vcpus[i], 2, i, addr_gva2gpa(vm, shared + i * SZ_4K));
+		vcpu_init_descriptor_tables(self->vcpus[i]);
 	}
 	kvm_arch_vm_finalize_vcpus(vm);
 	for (i = 0; i < 2; i++) {
@@ -147,21 +154,13 @@ FIXTURE_SETUP(pkvm)
 /* Whatever a test has done, EL1 and EL2 agree on it, and in the end all has come back. */
 FIXTURE_TEARDOWN(pkvm)
 {
-	struct pkvm_pages after;
-
-	if (pkvm_has_pages())
-		pkvm_check_pages();
+	pkvm_check_pages();
 
 	kvm_munmap(self->mem, TEST_PAGES * SZ_4K);
 	close(self->gmem);
 	kvm_vm_free(self->vm);
 
-	if (pkvm_has_pages()) {
-		after = pkvm_check_pages();
-		ASSERT_EQ(self->before.el2_guest, after.el2_guest);
-		ASSERT_EQ(self->before.el2_both, after.el2_both);
-		ASSERT_EQ(self->before.el2_hyp, after.el2_hyp);
-	}
+	pkvm_check_pages_are_back(&self->before);
 }
 
 /* Tell a vCPU what to do next, and run it until it's done or exits for something else. */
@@ -426,6 +425,41 @@ TEST_F(pkvm, answer_that_is_none)
 	TEST_ASSERT_KVM_EXIT_REASON(self->vcpus[0], KVM_EXIT_HYPERCALL);
 	pkvm_agree(self->vcpus[0]);
 	ASSERT_EQ(SMCCC_RET_SUCCESS, answer(self, 0, 0));
+}
+
+static void inject_abort(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu_events events = {
+		.exception.ext_dabt_pending = true,
+	};
+
+	vcpu_events_set(vcpu, &events);
+}
+
+/* The guest is told all the same, after it has handled the abort. */
+TEST_F(pkvm, answer_after_abort)
+{
+	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
+	guest_write(self, PAGE(0), 0x91);
+
+	guest_asks(self, 0, OP_SHARE, PAGE(0));
+	pkvm_agree(self->vcpus[0]);
+	inject_abort(self->vcpus[0]);
+	ASSERT_EQ(SMCCC_RET_SUCCESS, answer(self, 0, 0));
+	ASSERT_EQ(0x91, *host(self, 0));
+
+	guest_asks(self, 0, OP_UNSHARE, PAGE(0));
+	inject_abort(self->vcpus[0]);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, EINVAL));
+
+	/* Or asks again. */
+	guest_asks(self, 0, OP_UNSHARE, PAGE(0));
+	inject_abort(self->vcpus[0]);
+	self->vcpus[0]->run->hypercall.ret = EAGAIN;
+	vcpu_run(self->vcpus[0]);
+	pkvm_agree(self->vcpus[0]);
+	ASSERT_EQ(SMCCC_RET_SUCCESS, answer(self, 0, 0));
+	ASSERT_EQ(0x91, guest_read(self, PAGE(0)));
 }
 
 /* The guest is made to ask again, and isn't told anything meanwhile. */
@@ -767,6 +801,112 @@ TEST_F(pkvm, memory_error)
 	*mem = 0x52;
 	ASSERT_EQ(0x52, guest_read(self, PAGE(0)));
 	kvm_munmap(mem, SZ_4K);
+}
+
+static unsigned long to_pfn(void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	u64 entry;
+
+	TEST_ASSERT(fd >= 0, "Can't open /proc/self/pagemap");
+	TEST_ASSERT_EQ(pread(fd, &entry, sizeof(entry), (u64)addr / SZ_4K * sizeof(entry)),
+		       sizeof(entry));
+	close(fd);
+	TEST_ASSERT(entry & BIT_ULL(63), "%p isn't mapped", addr);
+	return entry & GENMASK_ULL(54, 0);
+}
+
+#define CORRUPT_PFN	"/sys/kernel/debug/hwpoison/corrupt-pfn"
+
+static void corrupt(unsigned long pfn)
+{
+	int fd = open(CORRUPT_PFN, O_WRONLY);
+
+	TEST_ASSERT(fd >= 0, "Can't open " CORRUPT_PFN);
+	/* EBUSY says that the page still belongs to the file. */
+	TEST_ASSERT(dprintf(fd, "%#lx", pfn) > 0 || errno == EBUSY,
+		    "Page %#lx can't have an error, errno %d", pfn, errno);
+	close(fd);
+}
+
+/* A private page with an error is the guest's for good, and nobody accesses it. */
+TEST_F(pkvm, private_memory_error)
+{
+	struct kvm_memory_attributes share = {
+		.address = PAGE(0),
+		.size = SZ_4K,
+	};
+	struct pkvm_pages now, before;
+	unsigned long pfn;
+
+	if (access(CORRUPT_PFN, W_OK))
+		SKIP(return, "needs CONFIG_HWPOISON_INJECT and debugfs");
+
+	*host(self, 0) = 0x61;
+	pfn = to_pfn(host(self, 0));
+	vm_mem_set_private(self->vm, PAGE(0), 2 * SZ_4K);
+	guest_write(self, PAGE(0), 0x62);
+	before = pkvm_check_pages();
+
+	corrupt(pfn);
+	expect_fault(self, PAGE(0), true, EHWPOISON);
+	end_access(self);
+	ASSERT_FALSE(host_has(self, 0));
+	now = pkvm_check_pages();
+	ASSERT_EQ(before.el2_guest, now.el2_guest);
+
+	vm_mem_set_shared(self->vm, PAGE(0), SZ_4K);
+	ASSERT_FALSE(host_has(self, 0));
+	expect_fault(self, PAGE(0), true, EHWPOISON);
+	end_access(self);
+	guest_asks(self, 0, OP_SHARE, PAGE(0));
+	ASSERT_EQ(-1, __vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &share));
+	ASSERT_EQ(EHWPOISON, errno);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, 0));
+
+	/* Other memory is no substitute. */
+	punch_hole(self, 0);
+	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
+	expect_fault(self, PAGE(0), true, EHWPOISON);
+	end_access(self);
+
+	/* An error in what's withdrawn. */
+	vm_mem_set_shared(self->vm, PAGE(1), SZ_4K);
+	*host(self, 1) = 0x71;
+	pfn = to_pfn(host(self, 1));
+	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
+	guest_write(self, PAGE(1), 0x72);
+	vm_mem_set_shared(self->vm, PAGE(1), SZ_4K);
+	corrupt(pfn);
+	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
+	expect_fault(self, PAGE(1), true, EHWPOISON);
+	end_access(self);
+}
+
+#define SOFT_OFFLINE	"/sys/devices/system/memory/soft_offline_page"
+
+/* A page that the guest has isn't taken for one that nobody uses. */
+TEST_F(pkvm, soft_offline)
+{
+	int fd = open(SOFT_OFFLINE, O_WRONLY);
+	unsigned long pfn;
+
+	if (fd < 0)
+		SKIP(return, "needs CONFIG_MEMORY_HOTPLUG and CONFIG_MEMORY_FAILURE");
+
+	/* Read only, as what the host has written is left alone anyway. */
+	ASSERT_TRUE(host_has(self, 0));
+	pfn = to_pfn(host(self, 0));
+	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
+	guest_write(self, PAGE(0), 0x81);
+	ASSERT_LT(dprintf(fd, "%#lx", pfn * SZ_4K), 0);
+	convert(self, OP_SHARE, PAGE(0));
+	ASSERT_LT(dprintf(fd, "%#lx", pfn * SZ_4K), 0);
+	close(fd);
+
+	ASSERT_EQ(0x81, *host(self, 0));
+	guest_write(self, PAGE(0), 0x82);
+	ASSERT_EQ(0x82, *host(self, 0));
 }
 
 /* The memory that the guest offers is lost meanwhile: neither page is converted. */

@@ -71,6 +71,24 @@ static int its_control(int its, u64 attr)
 	return __kvm_device_attr_set(its, KVM_DEV_ARM_VGIC_GRP_CTRL, attr, NULL);
 }
 
+static void expect_no_tables(int its)
+{
+	TEST_ASSERT_EQ(its_control(its, KVM_DEV_ARM_ITS_SAVE_TABLES), -1);
+	TEST_ASSERT_EQ(errno, EFAULT);
+	TEST_ASSERT_EQ(its_control(its, KVM_DEV_ARM_ITS_RESTORE_TABLES), -1);
+	TEST_ASSERT_EQ(errno, EFAULT);
+}
+
+/* The guest's next report of what PV_TIME_ST has returned, and what is there then. */
+static struct ucall run_until_sync(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+
+	pkvm_vcpu_run(vcpu);
+	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
+	return uc;
+}
+
 TEST_F(pkvm, its_tables)
 {
 	u64 baser = TEST_GPA | GITS_BASER_PAGE_SIZE_64K | GITS_BASER_InnerShareable |
@@ -86,10 +104,14 @@ TEST_F(pkvm, its_tables)
 	/* The second one is that of collections. */
 	kvm_device_attr_set(its, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, GITS_BASER + 8, &baser);
 
-	ASSERT_EQ(-1, its_control(its, KVM_DEV_ARM_ITS_SAVE_TABLES));
-	ASSERT_EQ(EFAULT, errno);
-	ASSERT_EQ(-1, its_control(its, KVM_DEV_ARM_ITS_RESTORE_TABLES));
-	ASSERT_EQ(EFAULT, errno);
+	/* What the guest has never had, has, and has had taken from it. */
+	expect_no_tables(its);
+	run_until_sync(self->vcpu);
+	expect_no_tables(its);
+	vm_mem_set_shared(self->vm, TEST_GPA, TEST_PAGES * SZ_4K);
+	expect_no_tables(its);
+	vm_mem_set_private(self->vm, TEST_GPA, TEST_PAGES * SZ_4K);
+	ASSERT_EQ(GUESTS_OWN, run_until_sync(self->vcpu).args[3]);
 
 	/* As the host may have it, it's the host's. */
 	vm_mem_set_shared(self->vm, TEST_GPA, TEST_PAGES * SZ_4K);
@@ -99,16 +121,6 @@ TEST_F(pkvm, its_tables)
 	ASSERT_EQ(0, *table);
 	ASSERT_EQ(0, its_control(its, KVM_DEV_ARM_ITS_RESTORE_TABLES));
 	close(its);
-}
-
-/* The guest's next report of what PV_TIME_ST has returned, and what is there then. */
-static struct ucall run_until_sync(struct kvm_vcpu *vcpu)
-{
-	struct ucall uc;
-
-	pkvm_vcpu_run(vcpu);
-	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
-	return uc;
 }
 
 TEST_F(pkvm, stolen_time)

@@ -30,6 +30,7 @@ struct pkvm_pages {
 	long el1_private;
 	long el1_shared;
 	long el1_poisoned;
+	long el1_lost;
 	long el1_pinned;
 	long el2_guest;
 	long el2_both;
@@ -39,8 +40,12 @@ struct pkvm_pages {
 bool pkvm_has_pages(void);
 struct pkvm_pages pkvm_read_pages(void);
 
-/* While nothing changes: both sides say the same. */
+/*
+ * While nothing changes: both sides say the same. And all that VMs have got since then is
+ * back, but for pages with memory errors. Without the numbers, neither does anything.
+ */
 struct pkvm_pages pkvm_check_pages(void);
+void pkvm_check_pages_are_back(const struct pkvm_pages *before);
 
 /*
  * For guests: accesses that the host can end, by pkvm_end_access(), and that return

@@ -103,6 +103,7 @@ struct pkvm_pages pkvm_read_pages(void)
 		{ "el1_private", &pages.el1_private },
 		{ "el1_shared", &pages.el1_shared },
 		{ "el1_poisoned", &pages.el1_poisoned },
+		{ "el1_lost", &pages.el1_lost },
 		{ "el1_pinned", &pages.el1_pinned },
 		{ "el2_guest", &pages.el2_guest },
 		{ "el2_both", &pages.el2_both },
@@ -122,14 +123,33 @@ struct pkvm_pages pkvm_read_pages(void)
 	return pages;
 }
 
+/* What EL1 knows to be the guests' alone. */
+static long el1_guest(const struct pkvm_pages *pages)
+{
+	return pages->el1_private + pages->el1_poisoned + pages->el1_lost;
+}
+
 struct pkvm_pages pkvm_check_pages(void)
 {
-	struct pkvm_pages pages = pkvm_read_pages();
+	struct pkvm_pages pages = {};
 
-	TEST_ASSERT(pages.el1_private == pages.el2_guest && pages.el1_shared == pages.el2_both,
+	if (!pkvm_has_pages())
+		return pages;
+
+	pages = pkvm_read_pages();
+	TEST_ASSERT(el1_guest(&pages) == pages.el2_guest && pages.el1_shared == pages.el2_both,
 		    "Guests have %ld pages and share %ld for EL1, %ld and %ld for EL2",
-		    pages.el1_private, pages.el1_shared, pages.el2_guest, pages.el2_both);
+		    el1_guest(&pages), pages.el1_shared, pages.el2_guest, pages.el2_both);
 	return pages;
+}
+
+void pkvm_check_pages_are_back(const struct pkvm_pages *before)
+{
+	struct pkvm_pages after = pkvm_check_pages();
+
+	TEST_ASSERT_EQ(after.el2_guest - after.el1_lost, before->el2_guest - before->el1_lost);
+	TEST_ASSERT_EQ(after.el2_both, before->el2_both);
+	TEST_ASSERT_EQ(after.el2_hyp, before->el2_hyp);
 }
 
 /* Without a stack, so that there's no more to an access than what it returns. */
