@@ -47,4 +47,11 @@ int pkvm_handle_conversion_call(struct kvm_vcpu *vcpu);
 int pkvm_complete_conversion_call(struct kvm_vcpu *vcpu);
 int pkvm_forget_conversion(struct kvm_vcpu *vcpu);
 
+/* arch/arm64/kvm/pkvm_call.c */
+#ifdef CONFIG_NVHE_EL2_DEBUG
+void pkvm_create_vm_debugfs(struct kvm *kvm);
+#else
+static inline void pkvm_create_vm_debugfs(struct kvm *kvm) {}
+#endif
+
 #endif /* __ARM64_KVM_PKVM_MEMORY_H__ */

@@ -2,8 +2,6 @@
 /*
  * Memory of protected VMs that userspace converts between private and shared: what each
  * side gets to see, is told, and gets when the other one thinks differently.
- *
- * The guest does what the host tells it by a page that they share, a command at a time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +18,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "pkvm.h"
+#include "pkvm_puppet.h"
 #include "processor.h"
 #include "test_util.h"
 #include "ucall_common.h"
@@ -33,88 +32,18 @@
 #define LATE_SLOT	20
 #define LATE_GPA	(SZ_4G + SZ_1G)
 
-enum op {
-	OP_READ,
-	OP_WRITE,
-	OP_SHARE,
-	OP_UNSHARE,
-};
-
-struct command {
-	enum op op;
-	u64 gpa;
-	u64 value;
-	/* The guest is at it. */
-	bool begun;
-};
-
-/* What an access returns that the host has ended. */
-#define ENDED	0xe4dedull
-
-/* A page of its own for each vCPU. */
-static struct command *commands;
-
-static void guest_code(int vcpu, gpa_t gpa)
-{
-	struct command *command = (void *)commands + vcpu * SZ_4K;
-	u64 result = 0;
-
-	if (!vcpu)
-		pkvm_guest_init();
-	result = mem_share(gpa);
-
-	for (;;) {
-		GUEST_SYNC(result);
-
-		WRITE_ONCE(command->begun, true);
-		switch (READ_ONCE(command->op)) {
-		case OP_READ:
-			result = pkvm_guest_load((u64 *)command->gpa, ENDED);
-			break;
-		case OP_WRITE:
-			result = pkvm_guest_store((u64 *)command->gpa, ENDED, command->value);
-			break;
-		/* With a value, the hypercall has an argument that it doesn't know. */
-		case OP_SHARE:
-			result = pkvm_mem_call(PKVM_MEM_SHARE, command->gpa, command->value & 1,
-					       command->value >> 1);
-			break;
-		case OP_UNSHARE:
-			result = pkvm_mem_call(PKVM_MEM_UNSHARE, command->gpa, command->value & 1,
-					       command->value >> 1);
-			break;
-		}
-	}
-}
-
-/* By nothing that the guest has done: it goes on where it was. */
-static void on_abort(struct ex_regs *regs)
-{
-}
-
 FIXTURE(pkvm) {
 	struct pkvm_pages before;
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[2];
-	struct command *commands[2];
+	struct pkvm_command *commands[2];
 	int gmem;
 	char *mem;
 };
 
-/* Run a vCPU that has no more to do, or is to begin. */
-static u64 finish(struct kvm_vcpu *vcpu)
-{
-	struct ucall uc;
-
-	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
-	return uc.args[1];
-}
-
 FIXTURE_SETUP(pkvm)
 {
 	struct kvm_vm *vm;
-	gva_t shared;
-	int i;
 
 	self->before = pkvm_check_pages();
 
@@ -132,23 +61,7 @@ FIXTURE_SETUP(pkvm)
 	virt_map(vm, TEST_GPA, TEST_GPA, TEST_PAGES);
 	virt_map(vm, LATE_GPA, LATE_GPA, 1);
 
-	shared = vm_alloc_shared(vm, 2 * SZ_4K, KVM_UTIL_MIN_VADDR, MEM_REGION_TEST_DATA);
-	commands = (void *)shared;
-	sync_global_to_guest(vm, commands);
-
-	vm_init_descriptor_tables(vm);
-	vm_install_sync_handler(vm, VECTOR_SYNC_CURRENT, ESR_ELx_EC_DABT_CUR, on_abort);
-	for (i = 0; i < 2; i++) {
-		self->commands[i] = addr_gva2hva(vm, shared + i * SZ_4K);
-		self->vcpus[i] = vm_vcpu_add(vm, i, guest_code);
-		vcpu_args_set(self->vcpus[i], 2, i, addr_gva2gpa(vm, shared + i * SZ_4K));
-		vcpu_init_descriptor_tables(self->vcpus[i]);
-	}
-	kvm_arch_vm_finalize_vcpus(vm);
-	for (i = 0; i < 2; i++) {
-		pkvm_vcpu_run(self->vcpus[i]);
-		TEST_ASSERT_EQ((long)finish(self->vcpus[i]), SMCCC_RET_SUCCESS);
-	}
+	pkvm_add_puppets(vm, 2, self->vcpus, self->commands);
 }
 
 /* Whatever a test has done, EL1 and EL2 agree on it, and in the end all has come back. */
@@ -164,26 +77,26 @@ FIXTURE_TEARDOWN(pkvm)
 }
 
 /* Tell a vCPU what to do next, and run it until it's done or exits for something else. */
-static int __run(struct _test_data_pkvm *self, int vcpu, enum op op, u64 gpa, u64 value)
+static int __run(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa, u64 value)
 {
-	*self->commands[vcpu] = (struct command) { .op = op, .gpa = gpa, .value = value };
+	*self->commands[vcpu] = (struct pkvm_command) { .op = op, .gpa = gpa, .value = value };
 	return _vcpu_run(self->vcpus[vcpu]);
 }
 
 static u64 guest_read(struct _test_data_pkvm *self, u64 gpa)
 {
 	TEST_ASSERT_EQ(__run(self, 0, OP_READ, gpa, 0), 0);
-	return finish(self->vcpus[0]);
+	return pkvm_puppet_result(self->vcpus[0]);
 }
 
 static void guest_write(struct _test_data_pkvm *self, u64 gpa, u64 value)
 {
 	TEST_ASSERT_EQ(__run(self, 0, OP_WRITE, gpa, value), 0);
-	finish(self->vcpus[0]);
+	pkvm_puppet_result(self->vcpus[0]);
 }
 
 /* The guest asks, and userspace hasn't answered. */
-static void guest_asks(struct _test_data_pkvm *self, int vcpu, enum op op, u64 gpa)
+static void guest_asks(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa)
 {
 	u64 asked_for;
 	bool share;
@@ -200,10 +113,10 @@ static long answer(struct _test_data_pkvm *self, int vcpu, u64 ret)
 {
 	self->vcpus[vcpu]->run->hypercall.ret = ret;
 	vcpu_run(self->vcpus[vcpu]);
-	return finish(self->vcpus[vcpu]);
+	return pkvm_puppet_result(self->vcpus[vcpu]);
 }
 
-static void convert(struct _test_data_pkvm *self, enum op op, u64 gpa)
+static void convert(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa)
 {
 	guest_asks(self, 0, op, gpa);
 	pkvm_agree(self->vcpus[0]);
@@ -211,14 +124,14 @@ static void convert(struct _test_data_pkvm *self, enum op op, u64 gpa)
 }
 
 /* The guest is told without userspace being asked. */
-static long told_at_once(struct _test_data_pkvm *self, enum op op, u64 gpa, u64 args)
+static long told_at_once(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, u64 args)
 {
 	TEST_ASSERT_EQ(__run(self, 0, op, gpa, args), 0);
-	return finish(self->vcpus[0]);
+	return pkvm_puppet_result(self->vcpus[0]);
 }
 
 /* The guest's access exits, with its view of the page. */
-static void expect_fault_of(struct _test_data_pkvm *self, enum op op, u64 gpa, bool is_private,
+static void expect_fault_of(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, bool is_private,
 			    int error)
 {
 	struct kvm_run *run = self->vcpus[0]->run;
@@ -241,31 +154,33 @@ static void end_access(struct _test_data_pkvm *self)
 {
 	TEST_ASSERT(pkvm_end_access(self->vcpus[0]), "The guest isn't at an access");
 	vcpu_run(self->vcpus[0]);
-	TEST_ASSERT_EQ(finish(self->vcpus[0]), ENDED);
+	TEST_ASSERT_EQ(pkvm_puppet_result(self->vcpus[0]), PKVM_ENDED);
 }
 
 /* The access that exited, once nothing is in its way. */
 static u64 try_again(struct _test_data_pkvm *self)
 {
 	vcpu_run(self->vcpus[0]);
-	return finish(self->vcpus[0]);
+	return pkvm_puppet_result(self->vcpus[0]);
 }
 
 /* Whether host user space can read the page, itself and by a system call. */
 static bool host_has(struct _test_data_pkvm *self, int page)
 {
 	char *mem = self->mem + page * SZ_4K;
-	bool mapped = !read_signal(mem), readable;
-	int fds[2];
+	int fds[2], signal = read_signal(mem);
+	bool readable;
 
+	/* Refused by KVM, and not by the hypervisor when it's too late. */
+	TEST_ASSERT(!signal || signal == SIGBUS, "Got signal %d", signal);
 	TEST_ASSERT(!pipe(fds), "pipe() failed");
 	readable = write(fds[1], mem, 1) == 1;
 	TEST_ASSERT(readable || errno == EFAULT, "Expected EFAULT, got %d", errno);
 	close(fds[0]);
 	close(fds[1]);
 
-	TEST_ASSERT_EQ(mapped, readable);
-	return mapped;
+	TEST_ASSERT_EQ(!signal, readable);
+	return readable;
 }
 
 static u64 *host(struct _test_data_pkvm *self, int page)
@@ -395,7 +310,7 @@ TEST_F(pkvm, answer_that_is_late)
 	vm_mem_set_shared(self->vm, PAGE(0), SZ_4K);
 	ASSERT_FALSE(host_has(self, 0));
 	vcpu_run(self->vcpus[0]);
-	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, (long)finish(self->vcpus[0]));
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, (long)pkvm_puppet_result(self->vcpus[0]));
 	ASSERT_FALSE(host_has(self, 0));
 }
 
@@ -803,19 +718,6 @@ TEST_F(pkvm, memory_error)
 	kvm_munmap(mem, SZ_4K);
 }
 
-static unsigned long to_pfn(void *addr)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	u64 entry;
-
-	TEST_ASSERT(fd >= 0, "Can't open /proc/self/pagemap");
-	TEST_ASSERT_EQ(pread(fd, &entry, sizeof(entry), (u64)addr / SZ_4K * sizeof(entry)),
-		       sizeof(entry));
-	close(fd);
-	TEST_ASSERT(entry & BIT_ULL(63), "%p isn't mapped", addr);
-	return entry & GENMASK_ULL(54, 0);
-}
-
 #define CORRUPT_PFN	"/sys/kernel/debug/hwpoison/corrupt-pfn"
 
 static void corrupt(unsigned long pfn)
@@ -843,7 +745,7 @@ TEST_F(pkvm, private_memory_error)
 		SKIP(return, "needs CONFIG_HWPOISON_INJECT and debugfs");
 
 	*host(self, 0) = 0x61;
-	pfn = to_pfn(host(self, 0));
+	pfn = pkvm_to_pfn(host(self, 0));
 	vm_mem_set_private(self->vm, PAGE(0), 2 * SZ_4K);
 	guest_write(self, PAGE(0), 0x62);
 	before = pkvm_check_pages();
@@ -873,7 +775,7 @@ TEST_F(pkvm, private_memory_error)
 	/* An error in what's withdrawn. */
 	vm_mem_set_shared(self->vm, PAGE(1), SZ_4K);
 	*host(self, 1) = 0x71;
-	pfn = to_pfn(host(self, 1));
+	pfn = pkvm_to_pfn(host(self, 1));
 	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
 	guest_write(self, PAGE(1), 0x72);
 	vm_mem_set_shared(self->vm, PAGE(1), SZ_4K);
@@ -896,7 +798,7 @@ TEST_F(pkvm, soft_offline)
 
 	/* Read only, as what the host has written is left alone anyway. */
 	ASSERT_TRUE(host_has(self, 0));
-	pfn = to_pfn(host(self, 0));
+	pfn = pkvm_to_pfn(host(self, 0));
 	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
 	guest_write(self, PAGE(0), 0x81);
 	ASSERT_LT(dprintf(fd, "%#lx", pfn * SZ_4K), 0);
@@ -938,12 +840,19 @@ TEST_F(pkvm, lost_while_it_is_asked_for)
 /* The host can't lose sight of memory that is the guest's. */
 TEST_F(pkvm, memslot_deleted)
 {
+	struct pkvm_pages before;
+
 	vm_mem_set_private(self->vm, PAGE(0), TEST_PAGES * SZ_4K);
 	guest_write(self, PAGE(0), 1);
+	guest_write(self, PAGE(1), 1);
+	convert(self, OP_SHARE, PAGE(1));
+	before = pkvm_check_pages();
 
 	ASSERT_EQ(-1, __vm_set_user_memory_region2(self->vm, TEST_SLOT, KVM_MEM_GUEST_MEMFD,
 						   PAGE(0), 0, self->mem, self->gmem, 0));
 	ASSERT_EQ(EPERM, errno);
+	/* Nor has it lost what the guest shares, to give it back later. */
+	ASSERT_EQ(before.el2_both, pkvm_check_pages().el2_both);
 	ASSERT_EQ(1, guest_read(self, PAGE(0)));
 
 	/* Withdrawn, it's still the guest's. */
@@ -996,9 +905,9 @@ static void second_still_waits(struct _test_data_pkvm *self)
 	TEST_ASSERT_EQ(run.error, EINTR);
 }
 
-static void second_waits(struct _test_data_pkvm *self, enum op op, u64 gpa)
+static void second_waits(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa)
 {
-	*self->commands[1] = (struct command) { .op = op, .gpa = gpa };
+	*self->commands[1] = (struct pkvm_command) { .op = op, .gpa = gpa };
 	second_still_waits(self);
 }
 
@@ -1014,7 +923,7 @@ TEST_F(pkvm, two_vcpus)
 	pkvm_agree(self->vcpus[0]);
 	ASSERT_EQ(SMCCC_RET_SUCCESS, answer(self, 0, 0));
 	vcpu_run(self->vcpus[1]);
-	ASSERT_EQ(SMCCC_RET_SUCCESS, (long)finish(self->vcpus[1]));
+	ASSERT_EQ(SMCCC_RET_SUCCESS, (long)pkvm_puppet_result(self->vcpus[1]));
 	ASSERT_EQ(0x61, *host(self, 0));
 
 	/* If the first is refused, then the second is to ask on its own. */

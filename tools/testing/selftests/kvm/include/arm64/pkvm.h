@@ -47,6 +47,9 @@ struct pkvm_pages pkvm_read_pages(void);
 struct pkvm_pages pkvm_check_pages(void);
 void pkvm_check_pages_are_back(const struct pkvm_pages *before);
 
+/* Where memory is that the host has mapped. */
+unsigned long pkvm_to_pfn(void *addr);
+
 /*
  * For guests: accesses that the host can end, by pkvm_end_access(), and that return
  * @otherwise then.

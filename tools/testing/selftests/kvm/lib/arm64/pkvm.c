@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Protected VMs whose memory is converted between private and shared by the test. */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <linux/arm-smccc.h>
@@ -150,6 +151,19 @@ void pkvm_check_pages_are_back(const struct pkvm_pages *before)
 	TEST_ASSERT_EQ(after.el2_guest - after.el1_lost, before->el2_guest - before->el1_lost);
 	TEST_ASSERT_EQ(after.el2_both, before->el2_both);
 	TEST_ASSERT_EQ(after.el2_hyp, before->el2_hyp);
+}
+
+unsigned long pkvm_to_pfn(void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	u64 entry;
+
+	TEST_ASSERT(fd >= 0, "Can't open /proc/self/pagemap");
+	TEST_ASSERT_EQ(pread(fd, &entry, sizeof(entry), (u64)addr / SZ_4K * sizeof(entry)),
+		       sizeof(entry));
+	close(fd);
+	TEST_ASSERT(entry & BIT_ULL(63), "%p isn't mapped", addr);
+	return entry & GENMASK_ULL(54, 0);
 }
 
 /* Without a stack, so that there's no more to an access than what it returns. */
