@@ -51,9 +51,10 @@ debug:
 matrix:
 	@harness/locked harness/matrix $(T)
 
-## bench     what memory attributes cost: base, patched, and other stores
+## bench     what memory attributes cost: base, patched, and other stores; for arm64,
+##           what it costs a protected VM to ask userspace
 bench:
-	@harness/locked harness/bench
+	@harness/locked harness/bench$(if $(filter arm64,$(ARCH)),-arm64)
 
 ## model     check the model of how a protected VM's memory is converted
 model:
