@@ -5,7 +5,8 @@
  *
  * A write has calls, a line each, of a name and its arguments in hexadecimal, up to
  * NR_CALLS. They are made one after the other on the same CPU. A read has what they have
- * returned, in decimal, a line each. A vCPU that a call loads has to be put by another.
+ * returned, in decimal, a line each, if it returns something. A vCPU that a call loads has
+ * to be put by another.
  * And "read" reads what the host finds in memory: its argument is the pfn, and what it
  * returns the lower 31 bits of what's there, or an error.
  *
@@ -42,7 +43,7 @@ struct calls {
 };
 
 /* Not a call. */
-#define READ	0
+#define READ_PFN	0
 
 #define CALL(f)	{ #f, KVM_HOST_SMCCC_FUNC(f) }
 
@@ -50,7 +51,7 @@ static const struct {
 	const char *name;
 	unsigned long id;
 } known_calls[] = {
-	{ "read", READ },
+	{ "read", READ_PFN },
 	CALL(__pkvm_host_share_hyp),
 	CALL(__pkvm_host_unshare_hyp),
 	CALL(__pkvm_host_donate_guest),
@@ -59,12 +60,8 @@ static const struct {
 	CALL(__pkvm_host_relax_perms_guest),
 	CALL(__pkvm_host_wrprotect_guest),
 	CALL(__pkvm_host_test_clear_young_guest),
-	CALL(__pkvm_host_mkyoung_guest),
-	CALL(__pkvm_unreserve_vm),
-	CALL(__pkvm_vcpu_in_poison_fault),
 	CALL(__pkvm_force_reclaim_guest_page),
 	CALL(__pkvm_reclaim_dying_guest_page),
-	CALL(__pkvm_start_teardown_vm),
 	CALL(__pkvm_finalize_teardown_vm),
 	CALL(__pkvm_vcpu_load),
 	CALL(__pkvm_vcpu_put),
@@ -131,7 +128,7 @@ static long make_call(const struct call *call)
 {
 	struct arm_smccc_res res;
 
-	if (call->id == READ)
+	if (call->id == READ_PFN)
 		return read_pfn(call->args[0]);
 
 	arm_smccc_1_1_hvc(call->id, call->args[0], call->args[1], call->args[2], call->args[3],

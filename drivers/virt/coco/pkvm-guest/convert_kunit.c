@@ -36,6 +36,7 @@ static unsigned long fake_convert_granule(phys_addr_t phys, bool share)
 	int i = (phys - BASE) / SZ_4K;
 	bool refused;
 
+	KUNIT_ASSERT_GE(test, phys, BASE);
 	KUNIT_ASSERT_EQ(test, phys, BASE + i * SZ_4K);
 	KUNIT_ASSERT_LT(test, i, NR_GRANULES);
 

@@ -348,7 +348,11 @@ static void inject_abort(struct kvm_vcpu *vcpu)
 		.exception.ext_dabt_pending = true,
 	};
 
+	u64 pc = vcpu_get_reg(vcpu, ARM64_CORE_REG(regs.pc));
+
 	vcpu_events_set(vcpu, &events);
+	TEST_ASSERT(vcpu_get_reg(vcpu, ARM64_CORE_REG(regs.pc)) != pc,
+		    "The vCPU hasn't taken the exception");
 }
 
 /* The guest is told all the same, after it has handled the abort. */
@@ -802,8 +806,10 @@ TEST_F(pkvm, soft_offline)
 	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
 	guest_write(self, PAGE(0), 0x81);
 	ASSERT_LT(dprintf(fd, "%#lx", pfn * SZ_4K), 0);
+	ASSERT_EQ(EBUSY, errno);
 	convert(self, OP_SHARE, PAGE(0));
 	ASSERT_LT(dprintf(fd, "%#lx", pfn * SZ_4K), 0);
+	ASSERT_EQ(EBUSY, errno);
 	close(fd);
 
 	ASSERT_EQ(0x81, *host(self, 0));

@@ -69,14 +69,8 @@ static int __run(struct _test_data_host *self, int vcpu, enum pkvm_op op, u64 gp
 
 static u64 run(struct _test_data_host *self, enum pkvm_op op, u64 gpa, u64 value)
 {
-	u64 asked_for;
-	bool share;
-
-	TEST_ASSERT_EQ(__run(self, 0, op, gpa, value), 0);
-	while (pkvm_wants_conversion(self->vcpus[0], &asked_for, &share)) {
-		pkvm_agree(self->vcpus[0]);
-		vcpu_run(self->vcpus[0]);
-	}
+	*self->commands[0] = (struct pkvm_command) { .op = op, .gpa = gpa, .value = value };
+	pkvm_vcpu_run(self->vcpus[0]);
 	return pkvm_puppet_result(self->vcpus[0]);
 }
 
@@ -169,7 +163,7 @@ static int read_pfn(struct _test_data_host *self, unsigned long pfn)
 	return make_calls(self, call, 0);
 }
 
-/* The host finds no secret in memory, and the guest all that it has left there. */
+/* The host finds no secret in memory. */
 static void check_secrets(struct _test_data_host *self)
 {
 	int i;
@@ -181,10 +175,14 @@ static void check_secrets(struct _test_data_host *self)
 	TEST_ASSERT_EQ(*self->substitute, SUBSTITUTE);
 }
 
+/* And the guest finds all that it has left there, in the end. */
 static void check_guest(struct _test_data_host *self)
 {
 	TEST_ASSERT_EQ(run(self, OP_READ, PAGE(OWNED), 0), SECRET);
 	TEST_ASSERT_EQ(run(self, OP_READ, PAGE(SHARED), 0), PUBLIC);
+	vm_mem_set_private(self->vm, PAGE(WITHDRAWN), SZ_4K);
+	TEST_ASSERT_EQ(run(self, OP_READ, PAGE(WITHDRAWN), 0), SECRET);
+	vm_mem_set_shared(self->vm, PAGE(WITHDRAWN), SZ_4K);
 }
 
 /* Print what the call returns that isn't to succeed, and see that it hasn't. */
@@ -220,7 +218,15 @@ static void __try_loaded(struct _test_data_host *self, int handle, int wanted, c
 static void try_loaded(struct _test_data_host *self, int wanted, const char *what,
 		       const char *call, u64 arg0, u64 arg1)
 {
+	char calls[256];
+
 	__try_loaded(self, self->handle, wanted, what, call, arg0, arg1);
+
+	/* Without a vCPU, this would be EINVAL. */
+	snprintf(calls, sizeof(calls), "__pkvm_vcpu_load %x 0 0\n%s %lx %lx\n__pkvm_vcpu_put\n",
+		 self->handle, "__pkvm_host_donate_guest", self->substitute_pfn,
+		 (u64)GFN(OWNED));
+	TEST_ASSERT_EQ(make_calls(self, calls, 1), -EPERM);
 }
 
 /* Only what a vCPU has asked for is converted, and only for that vCPU. */
@@ -300,6 +306,8 @@ TEST_F(host, answers)
 /* Other memory than the guest has had, or memory where it wants none. */
 TEST_F(host, substitutes)
 {
+	/* Of the addresses that the CPU has, the last ones aren't memory. */
+	u64 nothing = private_mem_gpa_limit(self->vm) / SZ_4K - 1;
 	u64 pfn = self->substitute_pfn;
 
 	try_loaded(self, -EPERM, "give other memory for a private page",
@@ -324,10 +332,14 @@ TEST_F(host, substitutes)
 		   "__pkvm_host_map_shared_guest", pfn, GFN(UNTOUCHED));
 	try_loaded(self, -EINVAL, "give memory for a page beyond all addresses",
 		   "__pkvm_host_donate_guest", pfn, GFN(UNTOUCHED) | BIT(52));
-	try_loaded(self, -EPERM, "give memory that isn't there",
+	try_loaded(self, -EINVAL, "give memory beyond all addresses",
 		   "__pkvm_host_donate_guest", BIT(52), GFN(UNTOUCHED));
+	try_loaded(self, -EINVAL, "map memory beyond all addresses",
+		   "__pkvm_host_map_shared_guest", BIT(52), GFN(NO_MEMORY));
+	try_loaded(self, -EPERM, "give memory that isn't there",
+		   "__pkvm_host_donate_guest", nothing, GFN(UNTOUCHED));
 	try_loaded(self, -EBUSY, "map memory that isn't there",
-		   "__pkvm_host_map_shared_guest", BIT(35), GFN(NO_MEMORY));
+		   "__pkvm_host_map_shared_guest", nothing, GFN(NO_MEMORY));
 	try(self, -EINVAL, "give memory without a vCPU",
 	    "__pkvm_host_donate_guest %lx %lx", pfn, GFN(UNTOUCHED));
 	check_guest(self);
@@ -429,9 +441,11 @@ TEST_F(host, force)
 
 int main(int argc, char *argv[])
 {
+	int calls = open(DEBUGFS "pkvm_call", O_RDWR);
+
 	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
-	__TEST_REQUIRE(!access(DEBUGFS "pkvm_call", W_OK),
-		       "needs CONFIG_NVHE_EL2_DEBUG and debugfs");
+	__TEST_REQUIRE(calls >= 0, "needs CONFIG_NVHE_EL2_DEBUG, debugfs, and no lockdown");
+	close(calls);
 
 	return test_harness_run(argc, argv);
 }

@@ -291,6 +291,7 @@ int main(void)
 	int i, nr;
 
 	__TEST_REQUIRE(!private_mem_missing(), "%s", private_mem_missing());
+	__TEST_REQUIRE(!geteuid(), "needs to be root, to pin as much memory as it likes");
 
 	for (i = 0; i < 2 * NR_ROUNDS; i++) {
 		create(&machine, i % 2);
