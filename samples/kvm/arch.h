@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
-struct conversion;
 struct kvm_run;
 struct vmm;
 
@@ -23,9 +22,6 @@ void arch_require_vm_type(const struct vmm *vmm);
  */
 extern const bool arch_memory_in_place;
 
-/* Has KVM pass the guest's requests for conversion on to the VMM. */
-void arch_enable_conversions(struct vmm *vmm);
-
 /* Makes the vCPU start in guest_main(), with the mailbox as its argument. */
 void arch_setup_vcpu(struct vmm *vmm);
 
@@ -33,11 +29,9 @@ void arch_setup_vcpu(struct vmm *vmm);
 void arch_protect_boot(struct vmm *vmm);
 __u64 arch_guest_pc(const struct vmm *vmm);
 
-/* Exits: is it the guest's doorbell, is it a request, and the answer. */
+/* Exits: is it the guest's doorbell, and the answer to a request. */
 extern const long arch_denial;	/* what a guest is told that is denied */
 bool arch_is_doorbell(const struct kvm_run *run);
-bool arch_get_conversion(const struct kvm_run *run,
-			 struct conversion *request);
 void arch_answer_conversion(struct kvm_run *run, long answer);
 
 #endif /* SAMPLES_KVM_ARCH_H */

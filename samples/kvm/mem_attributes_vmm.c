@@ -8,7 +8,7 @@
  *     system, whether it offers KVM_MEMORY_ATTRIBUTE_PRIVATE.       (vmm.c)
  *  2. Enable KVM_CAP_EXIT_HYPERCALL for KVM_HC_MAP_GPA_RANGE, and only then
  *     tell the guest that it may ask for conversions: by CPUID on x86. On
- *     arm64 that comes first of all, see arm64/conversion.c.
+ *     arm64 that comes first of all.                         (conversion.c)
  *  3. Give memory that may be private a memslot with two halves: mmap() for
  *     shared, guest_memfd for private pages.                     (memory.c)
  *  4. All memory is shared at first. Set PRIVATE where the guest is to start

@@ -10,6 +10,7 @@
 
 #include "arch.h"
 #include "checks.h"
+#include "conversion.h"
 #include "exits.h"
 #include "guest.h"
 #include "policy.h"
@@ -109,7 +110,7 @@ static void create_vm(struct vmm *vmm)
 		give_up("KVM_CREATE_VM",
 			"ENOMEM: out of memory. EBUSY: another hypervisor owns the CPU.");
 
-	arch_enable_conversions(vmm);
+	enable_conversions(vmm);
 	if (!(vmm_vm_cap(vmm, KVM_CAP_MEMORY_ATTRIBUTES) &
 	      KVM_MEMORY_ATTRIBUTE_PRIVATE))
 		skip("KVM offers this VM no PRIVATE attribute",
@@ -279,7 +280,7 @@ void vmm_run(struct vmm *vmm)
 
 		if (arch_is_doorbell(vmm->run))
 			return;
-		if (!arch_get_conversion(vmm->run, &request))
+		if (!get_conversion(vmm->run, &request))
 			exit_unexpected(vmm);
 		serve_conversion(vmm, &request);
 	}

@@ -14,7 +14,6 @@
  * everything; that it was used taints the kernel.
  */
 #include <linux/debugfs.h>
-#include <linux/init.h>
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
 #include <linux/panic.h>
@@ -227,22 +226,13 @@ void pkvm_create_vm_debugfs(struct kvm *kvm)
 				   &kvm->arch.pkvm.handle);
 }
 
-static int __init pkvm_call_init(void)
+/**
+ * pkvm_create_call_debugfs() - Let tests make calls
+ * @dir: KVM's directory in debugfs
+ *
+ * Context: Once EL2 is there. May sleep.
+ */
+void pkvm_create_call_debugfs(struct dentry *dir)
 {
-	struct dentry *dir;
-
-	if (!is_protected_kvm_enabled())
-		return 0;
-
-	dir = debugfs_lookup("kvm", NULL);
-	if (IS_ERR_OR_NULL(dir))
-		return 0;
-
 	debugfs_create_file("pkvm_call", 0600, dir, NULL, &pkvm_call_fops);
-	dput(dir);
-
-	return 0;
 }
-
-/* Once KVM has its directory. */
-late_initcall(pkvm_call_init);

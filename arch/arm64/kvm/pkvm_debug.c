@@ -86,6 +86,7 @@ static int __init pkvm_debug_init(void)
 		return 0;
 
 	debugfs_create_file("pkvm_pages", 0400, dir, NULL, &pkvm_pages_fops);
+	pkvm_create_call_debugfs(dir);
 	dput(dir);
 
 	return 0;

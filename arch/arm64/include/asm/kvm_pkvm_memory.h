@@ -8,6 +8,7 @@
 
 #include <linux/kvm_types.h>
 
+struct dentry;
 struct kvm_enable_cap;
 
 /* Whose memory is, for EL2. */
@@ -49,6 +50,7 @@ int pkvm_forget_conversion(struct kvm_vcpu *vcpu);
 
 /* arch/arm64/kvm/pkvm_call.c */
 #ifdef CONFIG_NVHE_EL2_DEBUG
+void pkvm_create_call_debugfs(struct dentry *dir);
 void pkvm_create_vm_debugfs(struct kvm *kvm);
 #else
 static inline void pkvm_create_vm_debugfs(struct kvm *kvm) {}

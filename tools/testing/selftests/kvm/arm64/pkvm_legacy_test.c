@@ -44,16 +44,6 @@ asm(".pushsection .rodata\n\t"
 	"guest_end:\n\t"
 	".popsection\n");
 
-/* Where a piece of the guest's code is in this program. */
-#define CODE(label)						\
-({								\
-	const char *code;					\
-								\
-	asm("adrp %0, " #label "\n\t"				\
-	    "add %0, %0, :lo12:" #label : "=r" (code));		\
-	code;							\
-})
-
 FIXTURE(legacy) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpu;
@@ -88,7 +78,7 @@ FIXTURE_SETUP(legacy)
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA, 1, DATA_PAGES, 0);
 	self->data = addr_gpa2hva(self->vm, DATA_GPA);
 	code = addr_gpa2hva(self->vm, CODE_GPA);
-	memcpy(code, CODE(guest_vectors), CODE(guest_end) - CODE(guest_vectors));
+	memcpy(code, PKVM_CODE(guest_vectors), PKVM_CODE(guest_end) - PKVM_CODE(guest_vectors));
 	__builtin___clear_cache(code, code + SZ_4K);
 
 	self->vcpu = __vm_vcpu_add(self->vm, 0);
@@ -106,7 +96,7 @@ FIXTURE_TEARDOWN(legacy)
 
 static gpa_t code_gpa(const char *code)
 {
-	return CODE_GPA + (code - CODE(guest_vectors));
+	return CODE_GPA + (code - PKVM_CODE(guest_vectors));
 }
 
 /* Run code of the guest's, and return what it tells. Nobody else is asked. */
@@ -131,7 +121,7 @@ static u64 run(struct _test_data_legacy *self, const char *code, u64 x0, u64 x1,
 
 static long call(struct _test_data_legacy *self, u32 function, u64 gpa)
 {
-	return run(self, CODE(guest_call), function, gpa, 0);
+	return run(self, PKVM_CODE(guest_call), function, gpa, 0);
 }
 
 /* There are no attributes, and no exits for conversions. */
@@ -155,18 +145,18 @@ TEST_F(legacy, capabilities)
 TEST_F(legacy, share_and_unshare)
 {
 	*(u64 *)self->data = 0x1234;
-	ASSERT_EQ(0x1234, run(self, CODE(guest_read), 0, DATA_GPA, 0));
+	ASSERT_EQ(0x1234, run(self, PKVM_CODE(guest_read), 0, DATA_GPA, 0));
 	ASSERT_EQ(SIGSEGV, read_signal(self->data));
 
 	ASSERT_EQ(SMCCC_RET_SUCCESS, call(self, PKVM_MEM_SHARE, DATA_GPA));
 	ASSERT_EQ(0, read_signal(self->data));
 	ASSERT_EQ(0x1234, *(u64 *)self->data);
 	*(u64 *)self->data = 0x5678;
-	ASSERT_EQ(0x5678, run(self, CODE(guest_read), 0, DATA_GPA, 0));
+	ASSERT_EQ(0x5678, run(self, PKVM_CODE(guest_read), 0, DATA_GPA, 0));
 
 	ASSERT_EQ(SMCCC_RET_SUCCESS, call(self, PKVM_MEM_UNSHARE, DATA_GPA));
 	ASSERT_EQ(SIGSEGV, read_signal(self->data));
-	run(self, CODE(guest_write), 0x9abc, DATA_GPA, 0);
+	run(self, PKVM_CODE(guest_write), 0x9abc, DATA_GPA, 0);
 	ASSERT_EQ(SMCCC_RET_SUCCESS, call(self, PKVM_MEM_SHARE, DATA_GPA));
 	ASSERT_EQ(0x9abc, *(u64 *)self->data);
 }
@@ -183,7 +173,7 @@ TEST_F(legacy, refused)
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, call(self, PKVM_MEM_SHARE, DATA_GPA + 8));
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, call(self, PKVM_MEM_UNSHARE, DATA_GPA + 8));
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER,
-		  (long)run(self, CODE(guest_call), PKVM_MEM_SHARE, DATA_GPA, 1));
+		  (long)run(self, PKVM_CODE(guest_call), PKVM_MEM_SHARE, DATA_GPA, 1));
 }
 
 /* A page that the guest hasn't touched gets memory by being shared. */
@@ -196,7 +186,7 @@ TEST_F(legacy, share_untouched)
 /* Where no memslot is, the guest gets an abort. */
 TEST_F(legacy, share_nothing)
 {
-	u64 esr = run(self, CODE(guest_call), PKVM_MEM_SHARE, NOTHING_GPA, 0);
+	u64 esr = run(self, PKVM_CODE(guest_call), PKVM_MEM_SHARE, NOTHING_GPA, 0);
 
 	ASSERT_EQ(ESR_ELx_EC_DABT_CUR, ESR_ELx_EC(esr));
 	ASSERT_EQ(ESR_ELx_FSC_EXTABT, esr & ESR_ELx_FSC);
@@ -214,7 +204,7 @@ TEST_F(legacy, memslots)
 	ASSERT_EQ(0, __vm_set_user_memory_region(self->vm, 1, 0, DATA_GPA, 0, data));
 	ASSERT_EQ(0, __vm_ioctl(self->vm, KVM_SET_USER_MEMORY_REGION2, &region->region));
 
-	run(self, CODE(guest_read), 0, DATA_GPA, 0);
+	run(self, PKVM_CODE(guest_read), 0, DATA_GPA, 0);
 	ASSERT_EQ(-1, __vm_set_user_memory_region(self->vm, 1, 0, DATA_GPA, 0, data));
 	ASSERT_EQ(EPERM, errno);
 }
@@ -228,7 +218,7 @@ TEST_F(legacy, guest_memfd)
 
 	vm_set_user_memory_region2(self->vm, 2, KVM_MEM_GUEST_MEMFD, SZ_4M, SZ_4K, mem, fd, 0);
 	set_x(self->vcpu, 1, SZ_4M);
-	vcpu_set_reg(self->vcpu, ARM64_CORE_REG(regs.pc), code_gpa(CODE(guest_read)));
+	vcpu_set_reg(self->vcpu, ARM64_CORE_REG(regs.pc), code_gpa(PKVM_CODE(guest_read)));
 	ASSERT_EQ(-1, _vcpu_run(self->vcpu));
 	ASSERT_EQ(EIO, errno);
 	kvm_munmap(mem, SZ_4K);

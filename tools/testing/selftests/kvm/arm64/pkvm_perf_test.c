@@ -24,7 +24,7 @@
 #define MMIO_GPA	(SZ_1G + SZ_1M)
 
 #define MAX_VCPUS	4
-#define NR_CONVERSIONS	1000
+#define NR_CONVERSIONS	500
 #define NR_ROUNDS	3
 
 /*
@@ -59,16 +59,6 @@ asm(".pushsection .rodata\n\t"
 	"str	x0, [x10]\n"
 	"perf_end:\n\t"
 	".popsection\n");
-
-/* Where a piece of the guest's code is in this program. */
-#define CODE(label)						\
-({								\
-	const char *code;					\
-								\
-	asm("adrp %0, " #label "\n\t"				\
-	    "add %0, %0, :lo12:" #label : "=r" (code));		\
-	code;							\
-})
 
 struct machine {
 	bool asks;
@@ -114,7 +104,7 @@ static void create(struct machine *machine, bool asks)
 	vm_userspace_mem_region_add(machine->vm, VM_MEM_SRC_ANONYMOUS, CODE_GPA, 0, 1, 0);
 	vm_userspace_mem_region_add(machine->vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA, 1, DATA_PAGES, 0);
 	code = addr_gpa2hva(machine->vm, CODE_GPA);
-	memcpy(code, CODE(perf_convert), CODE(perf_end) - CODE(perf_convert));
+	memcpy(code, PKVM_CODE(perf_convert), PKVM_CODE(perf_end) - PKVM_CODE(perf_convert));
 	__builtin___clear_cache(code, code + SZ_4K);
 	/* There, so that a first touch is that and not an allocation. */
 	memset(addr_gpa2hva(machine->vm, DATA_GPA), 1, DATA_PAGES * SZ_4K);
@@ -173,7 +163,8 @@ static void *run_job(void *arg)
 	/* What is done with the last access, so that the PC is where it says. */
 	if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
 		vcpu_run_complete_io(vcpu);
-	vcpu_set_reg(vcpu, ARM64_CORE_REG(regs.pc), CODE_GPA + (job->code - CODE(perf_convert)));
+	vcpu_set_reg(vcpu, ARM64_CORE_REG(regs.pc),
+		     CODE_GPA + (job->code - PKVM_CODE(perf_convert)));
 	set_x(vcpu, 1, job->gpa);
 	set_x(vcpu, 4, job->count);
 
@@ -231,10 +222,10 @@ static void measure_touch(struct machine *machine)
 	long kernel, locked;
 	struct job job;
 
-	run(machine, CODE(perf_touch), 0, 16, AGREE);
+	run(machine, PKVM_CODE(perf_touch), 0, 16, AGREE);
 	kernel = kernel_kib();
 	locked = kib("/proc/self/status", "VmLck:");
-	job = run(machine, CODE(perf_touch), 16, DATA_PAGES - 16, AGREE);
+	job = run(machine, PKVM_CODE(perf_touch), 16, DATA_PAGES - 16, AGREE);
 
 	report("first touch of a page", machine, job.us / (DATA_PAGES - 16), "us");
 	report("the kernel's memory, per GiB", machine, (kernel_kib() - kernel) * per_gib, "KiB");
@@ -246,15 +237,15 @@ static void measure_conversion(struct machine *machine)
 {
 	struct job job;
 
-	run(machine, CODE(perf_convert), 0, 16, AGREE);
-	job = run(machine, CODE(perf_convert), 0, NR_CONVERSIONS, AGREE);
+	run(machine, PKVM_CODE(perf_convert), 0, 16, AGREE);
+	job = run(machine, PKVM_CODE(perf_convert), 0, NR_CONVERSIONS, AGREE);
 	report("share and unshare a page", machine, job.us / NR_CONVERSIONS, "us");
 	if (!machine->asks)
 		return;
 
 	report(" of that, KVM_SET_MEMORY_ATTRIBUTES", machine, job.us_in_ioctl / NR_CONVERSIONS,
 	       "us");
-	job = run(machine, CODE(perf_convert), 0, NR_CONVERSIONS, DENY);
+	job = run(machine, PKVM_CODE(perf_convert), 0, NR_CONVERSIONS, DENY);
 	report(" and an exit that is denied", machine, job.us / job.nr_exits, "us");
 }
 
@@ -269,7 +260,7 @@ static void measure_vcpus(struct machine *machine, int nr)
 	for (i = 0; i < nr; i++) {
 		jobs[i] = (struct job) {
 			.vcpu = machine->vcpus[i],
-			.code = CODE(perf_convert),
+			.code = PKVM_CODE(perf_convert),
 			.gpa = DATA_GPA + i * SZ_4K,
 			.count = NR_CONVERSIONS,
 		};

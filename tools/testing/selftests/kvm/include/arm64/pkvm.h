@@ -59,6 +59,16 @@ u64 pkvm_guest_store(u64 *addr, u64 otherwise, u64 value);
 
 bool pkvm_end_access(struct kvm_vcpu *vcpu);
 
+/* Where a piece of code is in this program, to be copied into a guest. */
+#define PKVM_CODE(label)					\
+({								\
+	const char *code;					\
+								\
+	asm("adrp %0, " #label "\n\t"				\
+	    "add %0, %0, :lo12:" #label : "=r" (code));		\
+	code;							\
+})
+
 /* Documentation/virt/kvm/arm/hypercalls.rst */
 #define PKVM_MEM_CALL(nr)	ARM_SMCCC_CALL_VAL(ARM_SMCCC_FAST_CALL, ARM_SMCCC_SMC_64,	\
 						   ARM_SMCCC_OWNER_VENDOR_HYP, nr)
