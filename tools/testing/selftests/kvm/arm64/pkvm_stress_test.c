@@ -105,6 +105,11 @@ static void guest_unshare(int page, u64 random)
 /* What becomes of the arena is anybody's guess, so that there are no secrets in it. */
 static void step_in_arena(int page, u64 random)
 {
+	u64 value = 0;
+
+	if (READ_ONCE(view[page]) == GONE)
+		return;
+
 	switch (random % 4) {
 	case 0:
 		mem_share(page_gpa(page));
@@ -113,12 +118,14 @@ static void step_in_arena(int page, u64 random)
 		mem_unshare(page_gpa(page));
 		break;
 	case 2:
-		pkvm_guest_load((u64 *)page_gpa(page), POISON);
+		value = pkvm_guest_load((u64 *)page_gpa(page), POISON);
 		break;
 	case 3:
-		pkvm_guest_store((u64 *)page_gpa(page), POISON, PUBLIC | random >> 24);
+		value = pkvm_guest_store((u64 *)page_gpa(page), POISON, PUBLIC | random >> 24);
 		break;
 	}
+	if (value == POISON)
+		WRITE_ONCE(view[page], GONE);
 }
 
 static void step(int vcpu, u64 random)
