@@ -204,29 +204,30 @@ static void try(struct _test_data_host *self, int wanted, const char *what, cons
 	check_attempt(self, what, make_calls(self, call, 0), wanted);
 }
 
-/* With a vCPU loaded, of this VM or of the other. */
-static void __try_loaded(struct _test_data_host *self, int handle, int wanted, const char *what,
-			 const char *call, u64 arg0, u64 arg1)
+/* A call with a vCPU loaded, of this VM or of the other. */
+static int call_loaded(struct _test_data_host *self, int handle, const char *call, u64 arg0,
+		       u64 arg1)
 {
 	char calls[256];
 
 	snprintf(calls, sizeof(calls), "__pkvm_vcpu_load %x 0 0\n%s %lx %lx\n__pkvm_vcpu_put\n",
 		 handle, call, arg0, arg1);
-	check_attempt(self, what, make_calls(self, calls, 1), wanted);
+	return make_calls(self, calls, 1);
+}
+
+/* Give a page of the guest's that has, or had, memory other memory. */
+static int donate_substitute(struct _test_data_host *self, int page)
+{
+	return call_loaded(self, self->handle, "__pkvm_host_donate_guest", self->substitute_pfn,
+			   GFN(page));
 }
 
 static void try_loaded(struct _test_data_host *self, int wanted, const char *what,
 		       const char *call, u64 arg0, u64 arg1)
 {
-	char calls[256];
-
-	__try_loaded(self, self->handle, wanted, what, call, arg0, arg1);
-
+	check_attempt(self, what, call_loaded(self, self->handle, call, arg0, arg1), wanted);
 	/* Without a vCPU, this would be EINVAL. */
-	snprintf(calls, sizeof(calls), "__pkvm_vcpu_load %x 0 0\n%s %lx %lx\n__pkvm_vcpu_put\n",
-		 self->handle, "__pkvm_host_donate_guest", self->substitute_pfn,
-		 (u64)GFN(OWNED));
-	TEST_ASSERT_EQ(make_calls(self, calls, 1), -EPERM);
+	TEST_ASSERT_EQ(donate_substitute(self, OWNED), -EPERM);
 }
 
 /* Only what a vCPU has asked for is converted, and only for that vCPU. */
@@ -300,6 +301,7 @@ TEST_F(host, answers)
 	TEST_ASSERT_EQ(gpa, PAGE(SHARED));
 	vcpu->run->hypercall.ret = EINVAL;
 	vcpu_run(vcpu);
+	TEST_ASSERT_EQ((long)pkvm_puppet_result(vcpu), SMCCC_RET_INVALID_PARAMETER);
 	check_guest(self);
 }
 
@@ -352,8 +354,9 @@ TEST_F(host, takers)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(pages); i++) {
-		__try_loaded(self, self->other_handle, -EPERM, "give the guest's memory to another",
-			     "__pkvm_host_donate_guest", self->pfn[pages[i]], 0x80000);
+		check_attempt(self, "give the guest's memory to another",
+			      call_loaded(self, self->other_handle, "__pkvm_host_donate_guest",
+					  self->pfn[pages[i]], 0x80000), -EPERM);
 		try_loaded(self, -EPERM, "give the guest's memory for another page",
 			   "__pkvm_host_donate_guest", self->pfn[pages[i]], GFN(UNTOUCHED));
 		try(self, -EPERM, "share the guest's memory with the hypervisor",
@@ -430,10 +433,7 @@ TEST_F(host, force)
 		TEST_ASSERT_EQ(read_pfn(self, self->pfn[pages[i]]), 0);
 		expect_gone(self, pages[i]);
 
-		snprintf(call, sizeof(call),
-			 "__pkvm_vcpu_load %x 0 0\n__pkvm_host_donate_guest %lx %lx\n__pkvm_vcpu_put",
-			 self->handle, self->substitute_pfn, (u64)GFN(pages[i]));
-		TEST_ASSERT_EQ(make_calls(self, call, 1), -EPERM);
+		TEST_ASSERT_EQ(donate_substitute(self, pages[i]), -EPERM);
 		expect_gone(self, pages[i]);
 	}
 	TEST_ASSERT_EQ(run(self, OP_READ, PAGE(SHARED), 0), PUBLIC);
