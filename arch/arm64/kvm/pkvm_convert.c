@@ -74,7 +74,7 @@ bool pkvm_is_conversion_call(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* Set or clear KVM_MEM_ATTR_CONVERTING of a vCPU's page, and what goes with it. */
+/* Set or clear KVM_MEM_ATTR_CONVERTING of a vCPU's pages, and what goes with it. */
 static int set_request(struct kvm_vcpu *vcpu, bool active)
 {
 	struct pkvm_request *request = &vcpu->arch.pkvm_request;
@@ -84,7 +84,8 @@ static int set_request(struct kvm_vcpu *vcpu, bool active)
 	if (mutex_lock_killable(&kvm->slots_lock))
 		return -EINTR;
 
-	ret = kvm_set_internal_mem_attributes_locked(kvm, request->gfn, request->gfn + 1,
+	ret = kvm_set_internal_mem_attributes_locked(kvm, request->gfn,
+						     request->gfn + request->nr,
 						     KVM_MEM_ATTR_CONVERTING,
 						     active ? KVM_MEM_ATTR_CONVERTING : 0);
 	if (!ret) {
@@ -115,7 +116,7 @@ static void prepare_exit(struct kvm_vcpu *vcpu)
 	run->hypercall.ret = 0;
 	memset(run->hypercall.args, 0, sizeof(run->hypercall.args));
 	run->hypercall.args[0] = gfn_to_gpa(request->gfn);
-	run->hypercall.args[1] = PAGE_SIZE / SZ_4K;
+	run->hypercall.args[1] = request->nr * (PAGE_SIZE / SZ_4K);
 	run->hypercall.args[2] = KVM_MAP_GPA_RANGE_PAGE_SZ_4K |
 				 (request->share ? KVM_MAP_GPA_RANGE_DECRYPTED :
 						   KVM_MAP_GPA_RANGE_ENCRYPTED);
@@ -126,7 +127,8 @@ static void prepare_exit(struct kvm_vcpu *vcpu)
  * pkvm_handle_conversion_call() - Ask userspace for the conversion that a guest asks for
  * @vcpu: the vCPU
  *
- * EL2 has looked at the address.
+ * EL2 has looked at the address, and the number of pages is what it wants to have converted,
+ * which can be less than what the guest asks for, or 0 for one.
  *
  * Context: The vCPU's, kvm->srcu isn't held. Takes kvm->slots_lock, may sleep.
  * Return: 0 for KVM_EXIT_HYPERCALL; or, and then the guest is to ask again, -ENOMEM without
@@ -140,7 +142,8 @@ int pkvm_handle_conversion_call(struct kvm_vcpu *vcpu)
 	request->gfn = gpa_to_gfn(smccc_get_arg1(vcpu));
 	request->share = smccc_get_function(vcpu) == ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARE_FUNC_ID;
 	request->pc = *vcpu_pc(vcpu);
-	request->done = false;
+	request->nr = max(smccc_get_arg2(vcpu), 1UL);
+	request->done = 0;
 
 	ret = set_request(vcpu, true);
 	if (ret) {
@@ -156,7 +159,7 @@ int pkvm_handle_conversion_call(struct kvm_vcpu *vcpu)
  * pkvm_complete_conversion_call() - Let a vCPU go on that has asked for a conversion
  * @vcpu: the vCPU, about to run
  *
- * What it is told is EL2's business: whether the page has been converted. Userspace can
+ * What it is told is EL2's business: how much has been converted. Userspace can
  * have it ask again, but for that its answer has no meaning.
  *
  * Context: The vCPU's. Takes kvm->slots_lock, may sleep.
@@ -206,13 +209,17 @@ int pkvm_forget_conversion(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* Does the vCPU wait for one of these pages to become such? */
-static bool asks_for(const struct kvm_vcpu *vcpu, gfn_t start, gfn_t end, bool is_private)
+/* Which of these pages does the vCPU wait for to become such? */
+static bool asks_for(const struct kvm_vcpu *vcpu, gfn_t *start, gfn_t *end, bool is_private)
 {
 	const struct pkvm_request *request = &vcpu->arch.pkvm_request;
 
-	return request->active && !request->done && request->share == !is_private &&
-	       request->gfn >= start && request->gfn < end;
+	if (!request->active || request->share != !is_private)
+		return false;
+
+	*start = max(*start, request->gfn + request->done);
+	*end = min(*end, request->gfn + request->nr);
+	return *start < *end;
 }
 
 /*
@@ -234,12 +241,40 @@ static phys_addr_t to_phys(void *addr)
 	return __pa(addr);
 }
 
+/*
+ * Of how many single pages' page tables a request can need the memory. A range within
+ * PKVM_CONVERSION_MAX pages is in no more than two tables of each level, and EL2 wants to
+ * have enough for another page before it converts one.
+ */
+static int nr_page_tables(const struct pkvm_request *request)
+{
+	return request->nr > 1 ? 3 : 1;
+}
+
 /* Memory for the page tables of so many pages that are shared without memory. */
 static int topup_for_conversions(struct kvm *kvm, int nr)
 {
 	return __topup_hyp_memcache(&kvm->arch.pkvm.convert_mc,
 				    nr * kvm_mmu_cache_min_pages(&kvm->arch.mmu),
 				    alloc_page_table, to_phys, NULL);
+}
+
+/* Have EL2 convert, or say whether it could, so many pages that the vCPU has asked for. */
+static int convert_as_asked(struct kvm_vcpu *vcpu, gfn_t start, gfn_t end, bool is_private,
+			    bool commit)
+{
+	gfn_t gfn;
+	int ret;
+
+	for (gfn = start; gfn < end; gfn++) {
+		ret = pkvm_gmem_convert_as_asked(vcpu, gfn, is_private, commit);
+		if (ret)
+			return ret;
+
+		vcpu->arch.pkvm_request.done += commit;
+		cond_resched();
+	}
+	return 0;
 }
 
 /**
@@ -262,6 +297,7 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 {
 	bool is_private = attrs & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	struct kvm_vcpu *vcpu;
+	gfn_t first, last;
 	unsigned long i;
 	int nr = 0, ret;
 
@@ -272,14 +308,17 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		/* What was prepared for other runs of the same change counts, too. */
-		nr += vcpu->arch.pkvm_request.active && !is_private;
-		if (!asks_for(vcpu, start, end, is_private))
+		if (vcpu->arch.pkvm_request.active && !is_private)
+			nr += nr_page_tables(&vcpu->arch.pkvm_request);
+
+		first = start;
+		last = end;
+		if (!asks_for(vcpu, &first, &last, is_private))
 			continue;
 
 		ret = topup_for_conversions(kvm, nr);
 		if (!ret)
-			ret = pkvm_gmem_convert_as_asked(vcpu, vcpu->arch.pkvm_request.gfn,
-							 is_private, false);
+			ret = convert_as_asked(vcpu, first, last, is_private, false);
 		if (ret)
 			return ret;
 	}
@@ -305,19 +344,26 @@ void kvm_arch_undo_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 static void carry_out_requests(struct kvm *kvm, gfn_t start, gfn_t end, bool is_private)
 {
+	const struct pkvm_request *request;
 	struct kvm_vcpu *vcpu;
+	gfn_t first, last;
 	unsigned long i;
 	int ret;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!asks_for(vcpu, start, end, is_private))
+		first = start;
+		last = end;
+		if (!asks_for(vcpu, &first, &last, is_private))
+			continue;
+
+		/* What's after pages that aren't converted is nothing that the guest is told of. */
+		request = &vcpu->arch.pkvm_request;
+		if (first != request->gfn + request->done)
 			continue;
 
 		/* Memory can have been taken by force since it was looked at. */
-		ret = pkvm_gmem_convert_as_asked(vcpu, vcpu->arch.pkvm_request.gfn, is_private,
-						 true);
-		if (!KVM_BUG_ON(ret && ret != -EHWPOISON, kvm))
-			vcpu->arch.pkvm_request.done = !ret;
+		ret = convert_as_asked(vcpu, first, last, is_private, true);
+		KVM_BUG_ON(ret && ret != -EHWPOISON, kvm);
 	}
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conversions of a protected guest's memory, a granule at a time.
+ * Conversions of a protected guest's memory, by as many granules as the hypervisor takes at
+ * a time.
  *
  * The host may refuse any of them, whatever it has done before. What the guest takes its
  * memory for is only what the hypervisor has confirmed.
@@ -9,61 +10,86 @@
 
 #include <kunit/static_stub.h>
 #include <linux/arm-smccc.h>
+#include <linux/minmax.h>
 #include <linux/printk.h>
 
 #include "convert.h"
 
 /**
- * pkvm_convert_granule() - Ask for a conversion
- * @phys: the granule's address
- * @share: with the host, or take it back
+ * pkvm_convert_call() - Ask the hypervisor for a conversion
+ * @phys: the first granule's address
+ * @nr: how many; or 0 for one, of a hypervisor that doesn't know counts
+ * @share: with the host, or take them back
+ * @res: what it returns
  *
  * See Documentation/virt/kvm/arm/hypercalls.rst.
  *
  * Context: Any. May take as long as the host's userspace likes.
- * Return: SMCCC_RET_SUCCESS exactly if the granule is what was asked for.
  */
-unsigned long pkvm_convert_granule(phys_addr_t phys, bool share)
+void pkvm_convert_call(phys_addr_t phys, size_t nr, bool share, struct arm_smccc_res *res)
 {
-	struct arm_smccc_res res;
-
-	KUNIT_STATIC_STUB_REDIRECT(pkvm_convert_granule, phys, share);
+	KUNIT_STATIC_STUB_REDIRECT(pkvm_convert_call, phys, nr, share, res);
 
 	arm_smccc_1_1_invoke(share ? ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARE_FUNC_ID :
 				     ARM_SMCCC_VENDOR_HYP_KVM_MEM_UNSHARE_FUNC_ID,
-			     phys, 0, 0, &res);
-	return res.a0;
+			     phys, nr, 0, res);
+}
+
+/*
+ * How much is what was asked for, from the first granule on. Of what comes after it nothing is
+ * said: it can be asked for in its turn. 0 if the first one is refused.
+ */
+static size_t convert_some(const struct pkvm_memory *mem, phys_addr_t phys, size_t size,
+			   bool share)
+{
+	size_t nr = mem->knows_counts ? size / mem->granule : 0;
+	struct arm_smccc_res res;
+
+	pkvm_convert_call(phys, nr, share, &res);
+	if (res.a0 != SMCCC_RET_SUCCESS)
+		return 0;
+
+	return mem->granule * (nr ? min(res.a1, nr) : 1);
 }
 
 /* How much was converted from the start on, until the host has refused. */
-static size_t convert(phys_addr_t phys, size_t size, size_t granule, bool share)
+static size_t convert(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share)
 {
-	size_t done;
+	size_t some, done;
 
-	for (done = 0; done < size; done += granule) {
-		if (pkvm_convert_granule(phys + done, share) != SMCCC_RET_SUCCESS)
+	for (done = 0; done < size; done += some) {
+		some = convert_some(mem, phys + done, size - done, share);
+		if (!some)
 			break;
 	}
 	return done;
 }
 
-/* As much as the host allows. How much isn't what it was. */
-static size_t undo(phys_addr_t phys, size_t size, size_t granule, bool share)
+/*
+ * As much as the host allows, which may refuse some for one that's among them. How much
+ * isn't what it was.
+ */
+static size_t undo(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share)
 {
-	size_t offset, left = 0;
+	size_t some, offset, left = 0;
 
-	for (offset = 0; offset < size; offset += granule) {
-		if (pkvm_convert_granule(phys + offset, !share) != SMCCC_RET_SUCCESS)
-			left += granule;
+	for (offset = 0; offset < size; offset += some) {
+		some = convert_some(mem, phys + offset, size - offset, !share);
+		if (!some && mem->knows_counts)
+			some = convert_some(mem, phys + offset, mem->granule, !share);
+		if (!some) {
+			some = mem->granule;
+			left += some;
+		}
 	}
 	return left;
 }
 
 /**
  * pkvm_convert_range() - Share a range with the host, or take it back, as a whole
+ * @mem: how memory is converted
  * @phys: the first granule's address
- * @size: bytes, a multiple of @granule
- * @granule: the size of what a hypercall converts
+ * @size: bytes, a multiple of the granule's size
  * @share: with the host, or take it back
  *
  * If the host refuses a granule then those before it become again what they were. If it
@@ -73,17 +99,17 @@ static size_t undo(phys_addr_t phys, size_t size, size_t granule, bool share)
  * Context: Any. May take as long as the host's userspace likes.
  * Return: 0, or -EPERM if the host has refused a granule.
  */
-int pkvm_convert_range(phys_addr_t phys, size_t size, size_t granule, bool share)
+int pkvm_convert_range(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share)
 {
 	size_t done, left;
 
-	done = convert(phys, size, granule, share);
+	done = convert(mem, phys, size, share);
 	if (done >= size)
 		return 0;
 
 	pr_warn_ratelimited("The host refuses to have memory %s, %#zx bytes into %#zx at %pap\n",
 			    share ? "shared" : "given back", done, size, &phys);
-	left = undo(phys, done, granule, share);
+	left = undo(mem, phys, done, share);
 	if (left)
 		pr_err_ratelimited("%#zx bytes of that stay %s, and none of it can be used\n",
 				   left, share ? "shared" : "private");

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Conversions of a protected guest's memory, a granule at a time. */
+/* Conversions of a protected guest's memory. */
 #ifndef __PKVM_GUEST_CONVERT_H__
 #define __PKVM_GUEST_CONVERT_H__
 
 #include <linux/types.h>
 
-int pkvm_convert_range(phys_addr_t phys, size_t size, size_t granule, bool share);
-unsigned long pkvm_convert_granule(phys_addr_t phys, bool share);
+struct arm_smccc_res;
+
+/* How the hypervisor converts memory. */
+struct pkvm_memory {
+	/* The size of the least that's converted, in bytes. */
+	size_t granule;
+	/* How many of them are asked for at a time is said, and else it's one. */
+	bool knows_counts;
+};
+
+int pkvm_convert_range(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share);
+void pkvm_convert_call(phys_addr_t phys, size_t nr, bool share, struct arm_smccc_res *res);
 
 #endif /* __PKVM_GUEST_CONVERT_H__ */

@@ -10,55 +10,95 @@
 #define BASE		SZ_2G
 #define NR_GRANULES	6
 
-/* What the hypervisor has, and when the host refuses: which call, of which direction. */
+/* How many granules the hypervisor takes at a time, and how the host refuses them. */
+struct mode {
+	const char *name;
+	bool knows_counts;
+	/* It does no more at a time. */
+	size_t max;
+	/* The host refuses all for one, or else it agrees to those before that one. */
+	bool all_or_nothing;
+};
+
+/* What the hypervisor has, and which granule the host refuses to have converted. */
 struct host {
+	const struct mode *mode;
 	bool shared[NR_GRANULES];
-	int nr_shares;
-	int nr_unshares;
+	int nr_calls;
 	int refused_share;
 	int refused_unshare;
 	bool for_good;
 	long refusal;
 };
 
-/* As many calls as there can't be. */
+/* As many granules as there aren't. */
 #define NEVER		1000
 
-static bool refuses(const struct host *host, int nr, int refused)
+static bool refuses(const struct host *host, int i, bool share)
 {
-	return host->for_good ? nr >= refused : nr == refused;
+	int refused = share ? host->refused_share : host->refused_unshare;
+
+	return host->for_good ? i >= refused : i == refused;
 }
 
-static unsigned long fake_convert_granule(phys_addr_t phys, bool share)
+/* How many granules the host agrees to. */
+static size_t agree(const struct host *host, int first, size_t nr, bool share)
+{
+	size_t i;
+
+	nr = min(nr, host->mode->max);
+	for (i = 0; i < nr; i++) {
+		if (refuses(host, first + i, share))
+			return host->mode->all_or_nothing ? 0 : i;
+	}
+	return nr;
+}
+
+static void fake_convert_call(phys_addr_t phys, size_t nr, bool share, struct arm_smccc_res *res)
 {
 	struct kunit *test = kunit_get_current_test();
 	struct host *host = test->priv;
-	int i = (phys - BASE) / SZ_4K;
-	bool refused;
+	int first = (phys - BASE) / SZ_4K;
+	size_t i, agreed;
 
+	host->nr_calls++;
+	KUNIT_ASSERT_EQ(test, host->mode->knows_counts, nr > 0);
 	KUNIT_ASSERT_GE(test, phys, BASE);
-	KUNIT_ASSERT_EQ(test, phys, BASE + i * SZ_4K);
-	KUNIT_ASSERT_LT(test, i, NR_GRANULES);
+	KUNIT_ASSERT_EQ(test, phys, BASE + first * SZ_4K);
+	KUNIT_ASSERT_LE(test, first + max(nr, 1UL), NR_GRANULES);
+	/* Nothing is asked for that is so. */
+	for (i = 0; i < max(nr, 1UL); i++)
+		KUNIT_EXPECT_EQ(test, host->shared[first + i], !share);
 
-	refused = share ? refuses(host, host->nr_shares++, host->refused_share) :
-			  refuses(host, host->nr_unshares++, host->refused_unshare);
-	if (refused)
-		return host->refusal;
-
-	host->shared[i] = share;
-	return SMCCC_RET_SUCCESS;
+	agreed = agree(host, first, max(nr, 1UL), share);
+	for (i = 0; i < agreed; i++)
+		host->shared[first + i] = share;
+	res->a0 = agreed ? SMCCC_RET_SUCCESS : host->refusal;
+	res->a1 = nr ? agreed : 0;
 }
+
+static const struct mode modes[] = {
+	{ "no counts", false, 1 },
+	{ "one at a time", true, 1 },
+	{ "two at a time", true, 2 },
+	{ "all at a time", true, NR_GRANULES },
+	{ "two at a time or none", true, 2, true },
+	{ "all or none", true, NR_GRANULES, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mode, modes, name);
 
 static int convert_init(struct kunit *test)
 {
 	struct host *host = kunit_kzalloc(test, sizeof(*host), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, host);
+	host->mode = test->param_value;
 	host->refused_share = NEVER;
 	host->refused_unshare = NEVER;
 	host->refusal = SMCCC_RET_INVALID_PARAMETER;
 	test->priv = host;
-	kunit_activate_static_stub(test, pkvm_convert_granule, fake_convert_granule);
+	kunit_activate_static_stub(test, pkvm_convert_call, fake_convert_call);
 	return 0;
 }
 
@@ -66,8 +106,7 @@ static void start_as(struct host *host, bool shared)
 {
 	int i;
 
-	host->nr_shares = 0;
-	host->nr_unshares = 0;
+	host->nr_calls = 0;
 	for (i = 0; i < NR_GRANULES; i++)
 		host->shared[i] = shared;
 }
@@ -81,43 +120,53 @@ static int nr_shared(const struct host *host)
 	return nr;
 }
 
-static int convert_all(bool share)
+static int convert_part(const struct host *host, int first, int nr, bool share)
 {
-	return pkvm_convert_range(BASE, NR_GRANULES * SZ_4K, SZ_4K, share);
+	const struct pkvm_memory mem = {
+		.granule = SZ_4K,
+		.knows_counts = host->mode->knows_counts,
+	};
+
+	return pkvm_convert_range(&mem, BASE + first * SZ_4K, nr * SZ_4K, share);
+}
+
+static int convert_all(const struct host *host, bool share)
+{
+	return convert_part(host, 0, NR_GRANULES, share);
 }
 
 static void test_agreed(struct kunit *test)
 {
 	struct host *host = test->priv;
+	int nr_calls = NR_GRANULES / host->mode->max;
 
-	KUNIT_EXPECT_EQ(test, 0, convert_all(true));
+	KUNIT_EXPECT_EQ(test, 0, convert_all(host, true));
 	KUNIT_EXPECT_EQ(test, NR_GRANULES, nr_shared(host));
-	KUNIT_EXPECT_EQ(test, 0, convert_all(false));
+	KUNIT_EXPECT_EQ(test, nr_calls, host->nr_calls);
+	KUNIT_EXPECT_EQ(test, 0, convert_all(host, false));
 	KUNIT_EXPECT_EQ(test, 0, nr_shared(host));
-	KUNIT_EXPECT_EQ(test, NR_GRANULES, host->nr_shares);
-	KUNIT_EXPECT_EQ(test, NR_GRANULES, host->nr_unshares);
+	KUNIT_EXPECT_EQ(test, 2 * nr_calls, host->nr_calls);
 }
 
 static void test_part(struct kunit *test)
 {
 	struct host *host = test->priv;
 
-	KUNIT_EXPECT_EQ(test, 0, pkvm_convert_range(BASE + SZ_4K, 2 * SZ_4K, SZ_4K, true));
+	KUNIT_EXPECT_EQ(test, 0, convert_part(host, 1, 2, true));
 	KUNIT_EXPECT_EQ(test, 2, nr_shared(host));
 	KUNIT_EXPECT_TRUE(test, host->shared[1]);
 	KUNIT_EXPECT_TRUE(test, host->shared[2]);
 }
 
-/* Nothing is shared in the end, and no granule was asked back that wasn't shared. */
+/* Nothing is shared in the end. */
 static void test_share_refused(struct kunit *test)
 {
 	struct host *host = test->priv;
 
 	for (host->refused_share = 0; host->refused_share < NR_GRANULES; host->refused_share++) {
 		start_as(host, false);
-		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(true));
+		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, true));
 		KUNIT_EXPECT_EQ(test, 0, nr_shared(host));
-		KUNIT_EXPECT_EQ(test, host->refused_share, host->nr_unshares);
 	}
 }
 
@@ -129,9 +178,8 @@ static void test_unshare_refused(struct kunit *test)
 	for (k = 0; k < NR_GRANULES; k++) {
 		start_as(host, true);
 		host->refused_unshare = k;
-		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(false));
+		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, false));
 		KUNIT_EXPECT_EQ(test, NR_GRANULES, nr_shared(host));
-		KUNIT_EXPECT_EQ(test, k, host->nr_shares);
 	}
 }
 
@@ -146,7 +194,10 @@ static void test_undo_refused(struct kunit *test)
 			start_as(host, false);
 			host->refused_share = k;
 			host->refused_unshare = j;
-			KUNIT_EXPECT_EQ(test, -EPERM, convert_all(true));
+			KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, true));
+			/* If all were refused for one, then it may be that none was shared. */
+			if (!nr_shared(host) && host->mode->all_or_nothing)
+				continue;
 			KUNIT_EXPECT_EQ(test, 1, nr_shared(host));
 			KUNIT_EXPECT_TRUE(test, host->shared[j]);
 		}
@@ -160,8 +211,9 @@ static void test_all_refused(struct kunit *test)
 	host->for_good = true;
 	host->refused_share = 4;
 	host->refused_unshare = 1;
-	KUNIT_EXPECT_EQ(test, -EPERM, convert_all(true));
-	KUNIT_EXPECT_EQ(test, 3, nr_shared(host));
+	KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, true));
+	KUNIT_EXPECT_EQ(test, host->mode->all_or_nothing && host->mode->max > 2 ? 0 : 3,
+			nr_shared(host));
 	KUNIT_EXPECT_FALSE(test, host->shared[0]);
 }
 
@@ -176,19 +228,32 @@ static void test_other_refusals(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(refusals); i++) {
 		start_as(host, false);
 		host->refusal = refusals[i];
-		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(true));
+		KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, true));
 		KUNIT_EXPECT_EQ(test, 0, nr_shared(host));
 	}
 }
 
+/* Nothing is done, and that's called a success: not what goes on for ever. */
+static void test_success_of_nothing(struct kunit *test)
+{
+	struct host *host = test->priv;
+
+	host->mode = &(struct mode) { .knows_counts = true, .max = 2 };
+	host->refused_share = 2;
+	host->refusal = SMCCC_RET_SUCCESS;
+	KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, true));
+	KUNIT_EXPECT_EQ(test, 0, nr_shared(host));
+}
+
 static struct kunit_case convert_cases[] = {
-	KUNIT_CASE(test_agreed),
-	KUNIT_CASE(test_part),
-	KUNIT_CASE(test_share_refused),
-	KUNIT_CASE(test_unshare_refused),
-	KUNIT_CASE(test_undo_refused),
-	KUNIT_CASE(test_all_refused),
-	KUNIT_CASE(test_other_refusals),
+	KUNIT_CASE_PARAM(test_agreed, mode_gen_params),
+	KUNIT_CASE_PARAM(test_part, mode_gen_params),
+	KUNIT_CASE_PARAM(test_share_refused, mode_gen_params),
+	KUNIT_CASE_PARAM(test_unshare_refused, mode_gen_params),
+	KUNIT_CASE_PARAM(test_undo_refused, mode_gen_params),
+	KUNIT_CASE_PARAM(test_all_refused, mode_gen_params),
+	KUNIT_CASE_PARAM(test_other_refusals, mode_gen_params),
+	KUNIT_CASE(test_success_of_nothing),
 	{}
 };
 

@@ -395,7 +395,7 @@ int main(int argc, char **argv)
 	printf("vmm: agreed to %lu requests, denied %lu; %lu other exits\n", vmm.nr_agreed,
 	       vmm.nr_denied, vmm.nr_mmio);
 	ok &= check(vmm.nr_shared == POOL_SIZE / PAGE_SIZE,
-		    "it has shared its restricted DMA pool, page by page, and nothing else");
+		    "it has shared its restricted DMA pool, and nothing else");
 	ok &= check(vmm.nr_shared == POOL_SIZE / PAGE_SIZE && host_has_pool(&vmm),
 		    "the host has the pool");
 	ok &= check(!host_has_kernel(&vmm), "the host doesn't have the kernel that it has loaded");

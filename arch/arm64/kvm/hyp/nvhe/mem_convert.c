@@ -197,59 +197,80 @@ static bool is_shared(enum pkvm_page_state state)
 	return state == PKVM_PAGE_SHARED_OWNED || state == PKVM_SHARED_NOPAGE;
 }
 
-/* A vCPU waits for the page's conversion, or to be told of it. */
-static bool vcpu_asks_for(const struct pkvm_hyp_vcpu *vcpu, u64 gfn)
+/* For how many pages, from a gfn on, no vCPU waits, to have them converted or to be told. */
+static u64 nr_not_asked_for(struct pkvm_hyp_vm *vm, u64 gfn, u64 nr)
 {
-	const struct pkvm_conversion *conv = &vcpu->conv;
-
-	return conv->gfn == gfn &&
-	       (conv->state == PKVM_CONVERSION_ASKED || conv->state == PKVM_CONVERSION_DONE);
-}
-
-/* Any vCPU of the VM does. There are KVM_MAX_VCPUS at most. */
-static bool is_asked_for(struct pkvm_hyp_vm *vm, u64 gfn)
-{
+	const struct pkvm_conversion *conv;
 	struct pkvm_hyp_vcpu *vcpu;
 	unsigned int i;
 
 	hyp_assert_lock_held(&vm->lock);
 
+	/* There are KVM_MAX_VCPUS at most. */
 	for (i = 0; i < vm->kvm.created_vcpus; i++) {
 		/* Pairs with the release in register_hyp_vcpu(). */
 		vcpu = smp_load_acquire(&vm->vcpus[i]);
-		if (vcpu && vcpu_asks_for(vcpu, gfn))
-			return true;
+		if (!vcpu)
+			continue;
+
+		conv = &vcpu->conv;
+		if (conv->state == PKVM_CONVERSION_ASKED && conv->gfn < gfn + nr &&
+		    conv->gfn + conv->nr > gfn)
+			nr = conv->gfn > gfn ? conv->gfn - gfn : 0;
 	}
-	return false;
+	return nr;
+}
+
+/* How many pages, from a gfn on, are shared, or private, as far as there are any. */
+static u64 nr_alike(struct pkvm_hyp_vm *vm, u64 gfn, u64 nr, bool shared)
+{
+	enum pkvm_page_state state;
+	u64 i, phys;
+
+	for (i = 0; i < nr; i++) {
+		if (guest_get_page(vm, hyp_pfn_to_phys(gfn + i), &state, &phys) ||
+		    state == PKVM_POISON || is_shared(state) != shared)
+			break;
+	}
+	return i;
 }
 
 /**
- * pkvm_conversion_begin() - A guest asks for a page's conversion
+ * pkvm_conversion_begin() - A guest asks for the conversion of pages
  * @vcpu: the vCPU that asks, loaded
- * @ipa: the page
- * @share: to share it, or else to have it for itself
+ * @ipa: the first page
+ * @nr: how many pages it asks for, or 0 for one, and not to be told how many are converted.
+ *	If it isn't 0 then it becomes how many of them, from the first one on, this is about,
+ *	if the host is to be asked, or there's nothing to ask.
+ * @share: to share them, or else to have them for itself
  * @pc: where the guest goes on when it is told the answer
  *
- * The page needs no memory, and no memslot, for userspace may still provide them. While
- * a vCPU waits no other can ask for the page: when it is told of the success it has to
+ * The pages need no memory, and no memslot, for userspace may still provide them. While
+ * a vCPU waits no other can ask for them: when it is told of the success it has to
  * be so, and not what the other one has made of it since. To refuse the other would be
  * to tell it that the page isn't what it is, and so it waits as well.
+ *
+ * All of them have to be converted for that, and so the range ends where a page is as
+ * wanted, or lost, or where another vCPU waits for it: what's told of the first pages is
+ * true, and for the others the guest asks again.
  *
  * A vCPU waits until it runs again, or the host resets it. It isn't fair: a guest that has
  * one vCPU convert a page to and fro may keep another from getting its turn.
  *
  * Context: Takes the VM's lock.
- * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the page is
- *	   as wanted; -EBUSY if another vCPU waits for it, and this one is to execute the
- *	   hypercall again; -EINVAL if @ipa is no page that the guest can have; -EHWPOISON
- *	   if its memory was taken by force, though it's private: there is no page to
- *	   have.
+ * Return: 0 if the host is to be asked; -EALREADY if there's nothing to ask, the pages are
+ *	   as wanted; -EBUSY if another vCPU waits for the first, and this one is to execute
+ *	   the hypercall again; -EINVAL if @ipa is no page that the guest can have;
+ *	   -EHWPOISON if its memory was taken by force, though it's private: there is no
+ *	   page to have.
  */
-int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 pc)
+int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, u64 *nr, bool share, u64 pc)
 {
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	u64 phys, gfn = hyp_phys_to_pfn(ipa);
 	enum pkvm_page_state state;
+	bool counted = *nr;
+	u64 alike;
 	int ret;
 
 	if (!PAGE_ALIGNED(ipa) || !guest_gfn_is_valid(vm, gfn))
@@ -258,21 +279,32 @@ int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 p
 	guest_lock_component(vm);
 
 	ret = guest_get_page(vm, ipa, &state, &phys);
+	if (!ret && state == PKVM_POISON)
+		ret = -EHWPOISON;
 	if (ret)
 		goto unlock;
 
-	if (state == PKVM_POISON)
-		ret = -EHWPOISON;
-	else if (is_shared(state) == share)
+	alike = counted ? min(*nr, PKVM_CONVERSION_MAX) : 1;
+	if (is_shared(state) == share)
 		ret = -EALREADY;
-	else if (is_asked_for(vm, gfn))
-		ret = -EBUSY;
 	else
+		alike = nr_not_asked_for(vm, gfn, alike);
+	if (!alike) {
+		ret = -EBUSY;
+		goto unlock;
+	}
+
+	alike = nr_alike(vm, gfn, alike, is_shared(state));
+	if (counted)
+		*nr = alike;
+	if (!ret)
 		vcpu->conv = (struct pkvm_conversion) {
-			.state	= PKVM_CONVERSION_ASKED,
-			.share	= share,
-			.gfn	= gfn,
-			.pc	= pc,
+			.state	 = PKVM_CONVERSION_ASKED,
+			.share	 = share,
+			.counted = counted,
+			.nr	 = alike,
+			.gfn	 = gfn,
+			.pc	 = pc,
 		};
 unlock:
 	guest_unlock_component(vm);
@@ -284,12 +316,10 @@ unlock:
  * Private to shared. The guest had the page for itself, perhaps without knowing, and
  * keeps what it has written to it.
  */
-static int convert_to_shared(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state state,
+static int convert_to_shared(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_state state,
 			     u64 phys, bool commit)
 {
-	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	struct kvm_hyp_memcache *mc = &vm->kvm.arch.pkvm.convert_mc;
-	u64 gfn = vcpu->conv.gfn;
 	int ret;
 
 	switch (state) {
@@ -315,12 +345,9 @@ static int convert_to_shared(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state st
 }
 
 /* Shared to private. Once the host's TLBs don't have the page, it is a secret. */
-static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state state,
+static int convert_to_private(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_state state,
 			      u64 phys, bool commit)
 {
-	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
-	u64 gfn = vcpu->conv.gfn;
-
 	switch (state) {
 	case PKVM_PAGE_SHARED_OWNED:
 		WARN_ON(__host_check_page_state_range(phys, PAGE_SIZE, PKVM_PAGE_SHARED_BORROWED));
@@ -338,13 +365,14 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
 }
 
 /**
- * __pkvm_host_convert_guest() - Carry out what a vCPU has asked for
- * @gfn: the page that it has asked for
+ * __pkvm_host_convert_guest() - Carry out what a vCPU has asked for, a page at a time
+ * @gfn: a page that it has asked for
  * @commit: do it, or else say whether it could be done
  * @vcpu: the vCPU, loaded or not
  *
  * The direction is what the guest has asked for, and the memory what its page has, and
- * neither is for the host to say.
+ * neither is for the host to say. Nor is the order: the guest is told of so many pages from
+ * the first on, and would take one after those for what it was.
  *
  * In the guest's stage-2, only software bits change between PKVM_PAGE_OWNED and
  * PKVM_PAGE_SHARED_OWNED, and all else was invalid before, so that no TLB invalidation
@@ -356,9 +384,10 @@ static int convert_to_private(struct pkvm_hyp_vcpu *vcpu, enum pkvm_page_state s
  * on.
  *
  * Context: The VM's convert_lock is held. Takes the host's and the VM's lock.
- * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, -ENOMEM if the
- *	   page has no memory, and convert_mc has less than page tables can need,
- *	   -EHWPOISON if the page's memory was taken by force meanwhile.
+ * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, or with @commit
+ *	   for one of a page before it, -ENOMEM if the page has no memory, and convert_mc has
+ *	   less than page tables can need, -EHWPOISON if the page's memory was taken by force
+ *	   meanwhile.
  */
 int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 {
@@ -366,14 +395,17 @@ int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 	struct pkvm_conversion *conv = &vcpu->conv;
 	enum pkvm_page_state state;
 	int ret = -ENOENT;
-	u64 phys;
+	u64 next, phys;
 
 	hyp_assert_lock_held(&vm->convert_lock);
 
 	host_lock_component();
 	guest_lock_component(vm);
 
-	if (conv->state != PKVM_CONVERSION_ASKED || conv->gfn != gfn)
+	next = conv->gfn + conv->done;
+	if (conv->state != PKVM_CONVERSION_ASKED || gfn < next || gfn >= conv->gfn + conv->nr)
+		goto unlock;
+	if (commit && gfn != next)
 		goto unlock;
 
 	ret = guest_get_page(vm, hyp_pfn_to_phys(gfn), &state, &phys);
@@ -381,12 +413,12 @@ int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 		goto unlock;
 
 	if (conv->share)
-		ret = convert_to_shared(vcpu, state, phys, commit);
+		ret = convert_to_shared(vm, gfn, state, phys, commit);
 	else
-		ret = convert_to_private(vcpu, state, phys, commit);
+		ret = convert_to_private(vm, gfn, state, phys, commit);
 
 	if (!ret && commit)
-		WRITE_ONCE(conv->state, PKVM_CONVERSION_DONE);
+		conv->done++;
 unlock:
 	guest_unlock_component(vm);
 	host_unlock_component();
@@ -399,7 +431,8 @@ unlock:
  * @vcpu: the vCPU, loaded or not
  *
  * It may never run again, and so others don't wait for it. If it isn't reset but goes on
- * where it has asked, then it isn't told anything, and asks again.
+ * where it has asked, then it isn't told anything, and asks again; or it doesn't go on, see
+ * pkvm_conversion_finish().
  *
  * Context: Takes the VM's lock.
  */
@@ -417,34 +450,35 @@ void __pkvm_host_forget_conversion(struct pkvm_hyp_vcpu *vcpu)
  * pkvm_conversion_finish() - Tell a vCPU what has become of the conversion it asked for
  * @vcpu: the vCPU, about to run, with the registers that the host has left
  *
- * Success if the conversion is in force, an error if it isn't, whatever the host says;
- * success also if the page's memory was taken by force after the conversion, which the
- * guest finds when it uses the page. Or nothing, if the host has it execute the
+ * Success and how many pages are converted if any is, an error if none is, whatever the
+ * host says; success also if a page's memory was taken by force after the conversion, which
+ * the guest finds when it uses the page. Or nothing, if the host has it execute the
  * hypercall again, or go on elsewhere, from a reset say: then, too, the vCPU doesn't
  * wait any more.
+ *
+ * A vCPU whose request was forgotten asks again, and so finds what its page is. But that says
+ * nothing of the pages behind it, if several were converted: once another vCPU undoes the
+ * first, they are shared, say, and the guest takes them for private. It doesn't run until the
+ * host has it go on elsewhere.
  *
  * That the host can change the vCPU's registers, and so make it go on elsewhere, or with
  * another answer once it was given here, is not for here to solve: see "CPU state
  * isolation" in Documentation/virt/kvm/arm/pkvm.rst.
  *
  * Context: Takes the VM's lock, if the vCPU waits.
+ * Return: Whether the vCPU may run.
  */
-void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
+bool pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 {
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	struct kvm_vcpu *arch_vcpu = &vcpu->vcpu;
+	bool again, elsewhere, stuck;
 	struct pkvm_conversion conv;
-	bool again, done;
 	u64 pc;
 
 	/* See struct pkvm_conversion: if it's that then it stays that. */
 	if (READ_ONCE(vcpu->conv.state) == PKVM_CONVERSION_NONE)
-		return;
-
-	guest_lock_component(vm);
-	conv = vcpu->conv;
-	vcpu->conv = (struct pkvm_conversion) {};
-	guest_unlock_component(vm);
+		return true;
 
 	/*
 	 * Or the PC would be another than what's looked at here by the time that
@@ -453,26 +487,36 @@ void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	 */
 	if (!vcpu_get_flag(arch_vcpu, PENDING_EXCEPTION))
 		vcpu_clear_flag(arch_vcpu, INCREMENT_PC);
-
 	pc = pkvm_vcpu_resume_pc(arch_vcpu);
+
+	guest_lock_component(vm);
+	conv = vcpu->conv;
 	again = pc == conv.pc - AARCH64_INSN_SIZE;
-	if (pc != conv.pc && !again)
-		return;
+	elsewhere = pc != conv.pc && !again;
+	stuck = !elsewhere && conv.state == PKVM_CONVERSION_FORGOTTEN && conv.done > 1;
+	if (!stuck)
+		vcpu->conv = (struct pkvm_conversion) {};
+	guest_unlock_component(vm);
+
+	if (stuck)
+		return false;
+	if (elsewhere)
+		return true;
 
 	if (conv.state == PKVM_CONVERSION_FORGOTTEN) {
 		pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc - AARCH64_INSN_SIZE);
-		return;
+		return true;
 	}
 
 	/*
 	 * What is in force is answered at once. With the request gone, another vCPU
 	 * could undo it before this one asks again.
 	 */
-	done = conv.state == PKVM_CONVERSION_DONE;
-	if (again && !done)
-		return;
+	if (again && !conv.done)
+		return true;
 
 	pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc);
-	smccc_set_retval(arch_vcpu, done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
-			 0, 0, 0);
+	smccc_set_retval(arch_vcpu, conv.done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
+			 conv.counted ? conv.done : 0, 0, 0);
+	return true;
 }

@@ -83,6 +83,13 @@ static int __run(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gp
 	return _vcpu_run(self->vcpus[vcpu]);
 }
 
+/* To convert so many pages. */
+static int run_range(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa, u64 nr)
+{
+	*self->commands[vcpu] = (struct pkvm_command) { .op = op, .gpa = gpa, .nr = nr };
+	return _vcpu_run(self->vcpus[vcpu]);
+}
+
 static u64 guest_read(struct _test_data_pkvm *self, u64 gpa)
 {
 	TEST_ASSERT_EQ(__run(self, 0, OP_READ, gpa, 0), 0);
@@ -95,17 +102,31 @@ static void guest_write(struct _test_data_pkvm *self, u64 gpa, u64 value)
 	pkvm_puppet_result(self->vcpus[0]);
 }
 
+static void expect_request(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa, u64 nr)
+{
+	u64 asked_for, size;
+	bool share;
+
+	TEST_ASSERT(pkvm_wants_range(self->vcpus[vcpu], &asked_for, &size, &share),
+		    "The guest's request didn't get to userspace");
+	TEST_ASSERT_EQ(asked_for, gpa);
+	TEST_ASSERT_EQ(size, nr * SZ_4K);
+	TEST_ASSERT_EQ(share, op == OP_SHARE);
+}
+
 /* The guest asks, and userspace hasn't answered. */
 static void guest_asks(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa)
 {
-	u64 asked_for;
-	bool share;
-
 	TEST_ASSERT_EQ(__run(self, vcpu, op, gpa, 0), 0);
-	TEST_ASSERT(pkvm_wants_conversion(self->vcpus[vcpu], &asked_for, &share),
-		    "The guest's request didn't get to userspace");
-	TEST_ASSERT_EQ(asked_for, gpa);
-	TEST_ASSERT_EQ(share, op == OP_SHARE);
+	expect_request(self, vcpu, op, gpa, 1);
+}
+
+/* It wants a range, and asks for as much of it as can be asked for. */
+static void guest_asks_for(struct _test_data_pkvm *self, int vcpu, enum pkvm_op op, u64 gpa,
+			   u64 nr, u64 nr_asked)
+{
+	TEST_ASSERT_EQ(run_range(self, vcpu, op, gpa, nr), 0);
+	expect_request(self, vcpu, op, gpa, nr_asked);
 }
 
 /* What the guest is told. */
@@ -123,10 +144,23 @@ static void convert(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa)
 	TEST_ASSERT_EQ(answer(self, 0, 0), SMCCC_RET_SUCCESS);
 }
 
-/* The guest is told without userspace being asked. */
-static long told_at_once(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, u64 args)
+static void convert_range(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, u64 nr)
 {
-	TEST_ASSERT_EQ(__run(self, 0, op, gpa, args), 0);
+	guest_asks_for(self, 0, op, gpa, nr, nr);
+	pkvm_agree(self->vcpus[0]);
+	TEST_ASSERT_EQ(answer(self, 0, 0), nr);
+}
+
+/* The guest is told without userspace being asked. */
+static long told_at_once(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, u64 arg)
+{
+	TEST_ASSERT_EQ(__run(self, 0, op, gpa, arg), 0);
+	return pkvm_puppet_result(self->vcpus[0]);
+}
+
+static long range_told_at_once(struct _test_data_pkvm *self, enum pkvm_op op, u64 gpa, u64 nr)
+{
+	TEST_ASSERT_EQ(run_range(self, 0, op, gpa, nr), 0);
 	return pkvm_puppet_result(self->vcpus[0]);
 }
 
@@ -1083,6 +1117,246 @@ TEST_F(pkvm, shared_with_another_vm)
 	ASSERT_EQ(0x88, try_again(self));
 }
 
+/* Pages that are private, and have content that tells them apart. */
+static void write_all(struct _test_data_pkvm *self)
+{
+	int i;
+
+	vm_mem_set_private(self->vm, PAGE(0), TEST_PAGES * SZ_4K);
+	for (i = 0; i < TEST_PAGES; i++)
+		guest_write(self, PAGE(i), i + 1);
+}
+
+/* Which of them the host has, a bit each. Their content is what it was. */
+static unsigned int hosts_pages(struct _test_data_pkvm *self)
+{
+	unsigned int pages = 0;
+	int i;
+
+	for (i = 0; i < TEST_PAGES; i++) {
+		if (!host_has(self, i))
+			continue;
+		TEST_ASSERT_EQ(*host(self, i), i + 1);
+		pages |= BIT(i);
+	}
+	return pages;
+}
+
+/* A guest can find out that it can say how many pages it wants. */
+TEST_F(pkvm, counts_are_known)
+{
+	ASSERT_EQ(0, __run(self, 0, OP_HVC, PKVM_MEMINFO, 0));
+	ASSERT_EQ(SZ_4K, pkvm_puppet_result(self->vcpus[0]));
+	ASSERT_EQ(0, __run(self, 0, OP_HVC_R1, PKVM_MEMINFO, 0));
+	ASSERT_EQ(PKVM_MEMINFO_COUNTS, pkvm_puppet_result(self->vcpus[0]));
+}
+
+/* Both memslots' pages at once. */
+TEST_F(pkvm, range)
+{
+	int i;
+
+	write_all(self);
+	convert_range(self, OP_SHARE, PAGE(0), TEST_PAGES);
+	ASSERT_EQ(0xf, hosts_pages(self));
+	ASSERT_EQ(TEST_PAGES, range_told_at_once(self, OP_SHARE, PAGE(0), TEST_PAGES));
+
+	convert_range(self, OP_UNSHARE, PAGE(0), TEST_PAGES);
+	ASSERT_EQ(0, hosts_pages(self));
+	for (i = 0; i < TEST_PAGES; i++)
+		ASSERT_EQ(i + 1, guest_read(self, PAGE(i)));
+
+	/* One is a range, too. */
+	convert_range(self, OP_SHARE, PAGE(2), 1);
+	ASSERT_EQ(BIT(2), hosts_pages(self));
+}
+
+/* Userspace agrees to a part, and the guest is told to how much. */
+TEST_F(pkvm, range_in_part)
+{
+	write_all(self);
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 4, 4);
+	vm_mem_set_shared(self->vm, PAGE(0), SZ_4K);
+	vm_mem_set_shared(self->vm, PAGE(1), SZ_4K);
+	ASSERT_EQ(2, answer(self, 0, 0));
+	ASSERT_EQ(0x3, hosts_pages(self));
+	ASSERT_EQ(3, guest_read(self, PAGE(2)));
+
+	/* Or is told by being denied the rest, or told to ask again for it. */
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(0), 4, 2);
+	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
+	ASSERT_EQ(1, answer(self, 0, EINVAL));
+	guest_asks_for(self, 0, OP_SHARE, PAGE(2), 2, 2);
+	vm_mem_set_shared(self->vm, PAGE(2), SZ_4K);
+	ASSERT_EQ(1, answer(self, 0, EAGAIN));
+	ASSERT_EQ(0x6, hosts_pages(self));
+
+	/* And what it has done before isn't for long. */
+	guest_asks_for(self, 0, OP_SHARE, PAGE(3), 1, 1);
+	pkvm_agree(self->vcpus[0]);
+	vm_mem_set_private(self->vm, PAGE(3), SZ_4K);
+	ASSERT_EQ(1, answer(self, 0, 0));
+	expect_fault(self, PAGE(3), false, EFAULT);
+}
+
+TEST_F(pkvm, range_denied)
+{
+	write_all(self);
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 4, 4);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, 0));
+
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 4, 4);
+	self->vcpus[0]->run->hypercall.ret = EAGAIN;
+	vcpu_run(self->vcpus[0]);
+	expect_request(self, 0, OP_SHARE, PAGE(0), 4);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, EINVAL));
+	ASSERT_EQ(0, hosts_pages(self));
+
+	/* As it's denied, what comes now isn't what it wants. */
+	vm_mem_set_shared(self->vm, PAGE(0), TEST_PAGES * SZ_4K);
+	ASSERT_EQ(0, hosts_pages(self));
+}
+
+/* It can only be told of the first pages: what is agreed to behind those is withdrawn. */
+TEST_F(pkvm, range_out_of_order)
+{
+	write_all(self);
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 3, 3);
+	vm_mem_set_shared(self->vm, PAGE(1), 2 * SZ_4K);
+	ASSERT_EQ(0, hosts_pages(self));
+	vm_mem_set_shared(self->vm, PAGE(0), SZ_4K);
+	ASSERT_EQ(1, answer(self, 0, 0));
+	ASSERT_EQ(0x1, hosts_pages(self));
+	expect_fault(self, PAGE(1), true, EFAULT);
+	end_access(self);
+
+	/* With what is withdrawn in its turn. */
+	guest_asks_for(self, 0, OP_SHARE, PAGE(1), 3, 3);
+	pkvm_agree(self->vcpus[0]);
+	ASSERT_EQ(3, answer(self, 0, 0));
+	ASSERT_EQ(0xf, hosts_pages(self));
+}
+
+/* Userspace is asked for what isn't so, up to what is. */
+TEST_F(pkvm, range_of_both)
+{
+	write_all(self);
+	convert(self, OP_SHARE, PAGE(2));
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 4, 2);
+	pkvm_agree(self->vcpus[0]);
+	ASSERT_EQ(2, answer(self, 0, 0));
+	ASSERT_EQ(3, range_told_at_once(self, OP_SHARE, PAGE(0), 4));
+	ASSERT_EQ(1, range_told_at_once(self, OP_SHARE, PAGE(2), 2));
+	ASSERT_EQ(1, range_told_at_once(self, OP_UNSHARE, PAGE(3), 1));
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(1), 3, 2);
+	pkvm_agree(self->vcpus[0]);
+	ASSERT_EQ(2, answer(self, 0, 0));
+	ASSERT_EQ(0x1, hosts_pages(self));
+}
+
+/* A page is lost: all is converted or nothing, and what's before it can be. */
+TEST_F(pkvm, range_with_a_hole)
+{
+	struct kvm_memory_attributes attrs = {
+		.address = PAGE(0),
+		.size = TEST_PAGES * SZ_4K,
+	};
+
+	write_all(self);
+	guest_asks_for(self, 0, OP_SHARE, PAGE(0), 4, 4);
+	punch_hole(self, 2);
+	ASSERT_EQ(-1, __vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs));
+	ASSERT_EQ(EHWPOISON, errno);
+	ASSERT_EQ(0, hosts_pages(self));
+
+	vm_mem_set_shared(self->vm, PAGE(0), 2 * SZ_4K);
+	ASSERT_EQ(2, answer(self, 0, 0));
+	ASSERT_EQ(0x3, hosts_pages(self));
+	ASSERT_EQ(4, guest_read(self, PAGE(3)));
+
+	/* It's no more than up to there that is asked for. */
+	convert(self, OP_UNSHARE, PAGE(1));
+	guest_asks_for(self, 0, OP_SHARE, PAGE(1), 3, 1);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, 0));
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, range_told_at_once(self, OP_SHARE, PAGE(2), 2));
+}
+
+/* One page is in use: none is converted. */
+TEST_F(pkvm, range_in_use)
+{
+	struct iovec iov = { .iov_base = host(self, 3), .iov_len = 1 };
+	struct kvm_memory_attributes attrs = {
+		.address = PAGE(0),
+		.size = TEST_PAGES * SZ_4K,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+	int fds[2];
+
+	write_all(self);
+	convert_range(self, OP_SHARE, PAGE(0), TEST_PAGES);
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(1, vmsplice(fds[1], &iov, 1, 0));
+
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(0), 4, 4);
+	ASSERT_EQ(-1, __vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs));
+	ASSERT_EQ(EAGAIN, errno);
+	ASSERT_EQ(0xf, hosts_pages(self));
+
+	close(fds[0]);
+	close(fds[1]);
+	pkvm_agree(self->vcpus[0]);
+	ASSERT_EQ(4, answer(self, 0, 0));
+	ASSERT_EQ(0, hosts_pages(self));
+}
+
+/* A range ends before what another vCPU waits for, and waits if it begins there. */
+TEST_F(pkvm, ranges_of_two_vcpus)
+{
+	write_all(self);
+	guest_asks_for(self, 0, OP_SHARE, PAGE(2), 2, 2);
+	guest_asks_for(self, 1, OP_SHARE, PAGE(0), 4, 2);
+	vm_mem_set_shared(self->vm, PAGE(0), TEST_PAGES * SZ_4K);
+	ASSERT_EQ(2, answer(self, 0, 0));
+	ASSERT_EQ(2, answer(self, 1, 0));
+	ASSERT_EQ(0xf, hosts_pages(self));
+
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(0), 2, 2);
+	*self->commands[1] = (struct pkvm_command) { .op = OP_UNSHARE, .gpa = PAGE(1), .nr = 2 };
+	second_still_waits(self);
+	/* The first one's page is converted, and it isn't told: it still waits for both. */
+	vm_mem_set_private(self->vm, PAGE(0), SZ_4K);
+	second_still_waits(self);
+	ASSERT_EQ(1, answer(self, 0, 0));
+	vcpu_run(self->vcpus[1]);
+	expect_request(self, 1, OP_UNSHARE, PAGE(1), 2);
+	pkvm_agree(self->vcpus[1]);
+	ASSERT_EQ(2, answer(self, 1, 0));
+	ASSERT_EQ(0x8, hosts_pages(self));
+}
+
+/* The most that can be asked for at once, across tables of all levels, and no memslot. */
+TEST_F(pkvm, range_without_memory)
+{
+	struct pkvm_pages before;
+	u64 gpa = LATE_GPA - 30 * SZ_4K;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		before = pkvm_check_pages();
+		guest_asks_for(self, 0, OP_SHARE, gpa, 1000, 64);
+		pkvm_agree(self->vcpus[0]);
+		ASSERT_EQ(64, answer(self, 0, 0));
+		ASSERT_EQ(64, range_told_at_once(self, OP_SHARE, gpa, 64));
+		ASSERT_EQ(1, range_told_at_once(self, OP_SHARE, gpa + 63 * SZ_4K, 64));
+
+		guest_asks_for(self, 0, OP_UNSHARE, gpa, 1000, 64);
+		pkvm_agree(self->vcpus[0]);
+		ASSERT_EQ(64, answer(self, 0, 0));
+	}
+	/* What it has taken for page tables is kept for the next time, and not more each time. */
+	ASSERT_EQ(before.el2_hyp, pkvm_check_pages().el2_hyp);
+}
+
 /* What a vCPU has asked for that is reset is nobody's business any more. */
 TEST_F(pkvm, reset)
 {
@@ -1104,7 +1378,28 @@ TEST_F(pkvm, reset)
 	ASSERT_EQ(0x55, *host(self, 0));
 }
 
-/* No page, and no more than a page. */
+/* Of several pages that it doesn't know of, it can't go on as if it did. */
+TEST_F(pkvm, reset_of_range)
+{
+	u64 pc;
+
+	write_all(self);
+	guest_asks_for(self, 1, OP_SHARE, PAGE(0), 2, 2);
+	pkvm_agree(self->vcpus[1]);
+	pc = vcpu_get_reg(self->vcpus[1], ARM64_CORE_REG(regs.pc));
+	vcpu_ioctl(self->vcpus[1], KVM_ARM_VCPU_INIT, &self->vcpus[1]->init);
+	vcpu_set_reg(self->vcpus[1], ARM64_CORE_REG(regs.pc), pc);
+	ASSERT_EQ(-1, __vcpu_run(self->vcpus[1]));
+	ASSERT_EQ(EINVAL, errno);
+	TEST_ASSERT_KVM_EXIT_REASON(self->vcpus[1], KVM_EXIT_FAIL_ENTRY);
+
+	/* But others aren't kept from it. */
+	ASSERT_EQ(2, range_told_at_once(self, OP_SHARE, PAGE(0), 2));
+	convert_range(self, OP_UNSHARE, PAGE(0), 2);
+	ASSERT_EQ(0, hosts_pages(self));
+}
+
+/* No page. */
 TEST_F(pkvm, bad_requests)
 {
 	static const u64 bad[] = { PAGE(0) + 8, BIT_ULL(63), -SZ_4K };
@@ -1115,14 +1410,14 @@ TEST_F(pkvm, bad_requests)
 		ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, told_at_once(self, OP_UNSHARE, bad[i], 0));
 	}
 
-	/* One of the arguments that are reserved. */
-	for (i = 1; i <= 2; i++) {
-		ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, told_at_once(self, OP_SHARE, PAGE(0), i));
-		ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, told_at_once(self, OP_UNSHARE, PAGE(0), i));
-	}
+	/* The argument that is reserved. */
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, told_at_once(self, OP_SHARE, PAGE(0), 1));
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, told_at_once(self, OP_UNSHARE, PAGE(0), 1));
 
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER,
 		  told_at_once(self, OP_SHARE, private_mem_gpa_limit(self->vm), 0));
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER,
+		  range_told_at_once(self, OP_SHARE, private_mem_gpa_limit(self->vm), 2));
 }
 
 static int enable(struct kvm_vm *vm, u64 hypercalls, u64 reserved)

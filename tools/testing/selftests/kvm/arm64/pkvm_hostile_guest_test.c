@@ -63,30 +63,50 @@ static void start(struct _test_data_guest *self, int vcpu, enum pkvm_op op, u64 
 
 static bool is_asked(struct _test_data_guest *self, int vcpu)
 {
+	u64 gpa, size;
 	bool share;
-	u64 gpa;
 
-	return pkvm_wants_conversion(self->vcpus[vcpu], &gpa, &share);
+	return pkvm_wants_range(self->vcpus[vcpu], &gpa, &size, &share);
 }
 
-/* Userspace denies, if it's asked at all. */
-static void try(struct _test_data_guest *self, bool wants_to_be_asked, long wanted,
-		const char *what, enum pkvm_op op, u64 gpa, u64 value)
+/* Userspace denies, if it's asked at all. What the guest is told. */
+static long denied(struct _test_data_guest *self, const char *what, bool *asked)
 {
-	bool asked;
 	long ret;
 
-	start(self, 0, op, gpa, value);
-	asked = is_asked(self, 0);
-	if (asked) {
+	*asked = is_asked(self, 0);
+	if (*asked) {
 		self->vcpus[0]->run->hypercall.ret = EINVAL;
 		vcpu_run(self->vcpus[0]);
 	}
 	ret = pkvm_puppet_result(self->vcpus[0]);
+	ksft_print_msg("%-48s %ld%s\n", what, ret, *asked ? ", after the host was asked" : "");
+	return ret;
+}
 
-	ksft_print_msg("%-48s %ld%s\n", what, ret, asked ? ", after the host was asked" : "");
+static void try(struct _test_data_guest *self, bool wants_to_be_asked, long wanted,
+		const char *what, enum pkvm_op op, u64 gpa, u64 value)
+{
+	bool asked;
+
+	start(self, 0, op, gpa, value);
+	TEST_ASSERT_EQ(denied(self, what, &asked), wanted);
 	TEST_ASSERT_EQ(asked, wants_to_be_asked);
-	TEST_ASSERT_EQ(ret, wanted);
+}
+
+/* So many pages, of which the host is asked for some. */
+static void try_to_share(struct _test_data_guest *self, u64 wants_to_be_asked, const char *what,
+			 u64 gpa, u64 nr)
+{
+	u64 asked_for, size;
+	bool share, asked;
+
+	*self->commands[0] = (struct pkvm_command) { .op = OP_SHARE, .gpa = gpa, .nr = nr };
+	vcpu_run(self->vcpus[0]);
+	if (!pkvm_wants_range(self->vcpus[0], &asked_for, &size, &share))
+		size = 0;
+	TEST_ASSERT_EQ(size, wants_to_be_asked * SZ_4K);
+	TEST_ASSERT_EQ(denied(self, what, &asked), SMCCC_RET_INVALID_PARAMETER);
 }
 
 TEST_F(guest, addresses)
@@ -106,6 +126,19 @@ TEST_F(guest, addresses)
 	try(self, false, invalid, "unshare a byte less", OP_UNSHARE, PAGE(1) - 1, 0);
 	try(self, false, invalid, "share with an argument of tomorrow", OP_SHARE, PAGE(0), 1);
 	try(self, false, invalid, "share with a huge one", OP_SHARE, PAGE(0), -2);
+}
+
+/* As many as it likes is what it can ask for, and not what is done at once. */
+TEST_F(guest, counts)
+{
+	u64 limit = private_mem_gpa_limit(self->vm);
+
+	try_to_share(self, 64, "share more pages than there are", PAGE(0), -1);
+	try_to_share(self, 64, "share so many that their size is 0", PAGE(0), BIT_ULL(52));
+	try_to_share(self, 1, "share the last page, and what is after it", limit - SZ_4K, -1);
+	try_to_share(self, 0, "share what is after it", limit, -1);
+	try_to_share(self, 0, "share half pages", PAGE(0) + SZ_2K, 2);
+	try_to_share(self, 64, "share half of what is where no memory is", NO_GPA, 128);
 }
 
 /* The guest hasn't shared the page: it's not the host's, whatever userspace says. */

@@ -305,6 +305,37 @@ TEST_F(host, answers)
 	check_guest(self);
 }
 
+/* What it's told of a range says nothing of the pages behind what it's told of. */
+TEST_F(host, ranges)
+{
+	struct kvm_vcpu *vcpu = self->vcpus[1];
+	u64 gpa = PAGE(TEST_PAGES), size;
+	int handle = self->handle;
+	bool share;
+
+	*self->commands[1] = (struct pkvm_command) { .op = OP_SHARE, .gpa = gpa, .nr = 2 };
+	vcpu_run(vcpu);
+	TEST_ASSERT(pkvm_wants_range(vcpu, &gpa, &size, &share), "No request");
+	TEST_ASSERT_EQ(size, 2 * SZ_4K);
+	try(self, -ENOENT, "convert the second page before the first",
+	    "__pkvm_host_convert_guest %x 1 %lx 1", handle, GFN(TEST_PAGES + 1));
+	try(self, -ENOENT, "convert a page behind the range",
+	    "__pkvm_host_convert_guest %x 1 %lx 1", handle, GFN(TEST_PAGES + 2));
+	pkvm_agree(vcpu);
+	try(self, -ENOENT, "convert the first page twice",
+	    "__pkvm_host_convert_guest %x 1 %lx 1", handle, GFN(TEST_PAGES));
+
+	/* To ask again would tell it of the first page, and not that the second is shared. */
+	try(self, 0, "forget what a vCPU has asked for, and has got",
+	    "__pkvm_host_forget_conversion %x 1", handle);
+	TEST_ASSERT_EQ((long)run(self, OP_UNSHARE, gpa, 0), SMCCC_RET_SUCCESS);
+	TEST_ASSERT_EQ(__vcpu_run(vcpu), -1);
+	TEST_ASSERT_EQ(errno, EINVAL);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_FAIL_ENTRY);
+	ksft_print_msg("the vCPU can't go on\n");
+	check_guest(self);
+}
+
 /* Other memory than the guest has had, or memory where it wants none. */
 TEST_F(host, substitutes)
 {

@@ -27,8 +27,13 @@
 #define NR_CONVERSIONS	500
 #define NR_ROUNDS	3
 
+/* As many pages as can be asked for at once. */
+#define RANGE_PAGES	64
+#define NR_RANGES	16
+
 /*
- * x1 is the first page, and x4 the number of rounds, or of pages. Functions are those of
+ * x1 is the first page, x4 the number of rounds, or of pages, and x6 the number of pages to be
+ * converted at once, or 0 for one. Functions are those of
  * Documentation/virt/kvm/arm/hypercalls.rst.
  */
 asm(".pushsection .rodata\n\t"
@@ -39,13 +44,13 @@ asm(".pushsection .rodata\n\t"
 	"mov	x0, #3\n\t"
 	"movk	x0, #0xc600, lsl #16\n\t"
 	"mov	x1, x5\n\t"
-	"mov	x2, #0\n\t"
+	"mov	x2, x6\n\t"
 	"mov	x3, #0\n\t"
 	"hvc	#0\n\t"
 	"mov	x0, #4\n\t"
 	"movk	x0, #0xc600, lsl #16\n\t"
 	"mov	x1, x5\n\t"
-	"mov	x2, #0\n\t"
+	"mov	x2, x6\n\t"
 	"mov	x3, #0\n\t"
 	"hvc	#0\n\t"
 	"subs	x4, x4, #1\n\t"
@@ -132,6 +137,8 @@ struct job {
 	const char *code;
 	u64 gpa;
 	u64 count;
+	/* How many pages are converted at once, or 0 for one. */
+	u64 nr;
 	enum answer answer;
 	double us;
 	double us_in_ioctl;
@@ -156,9 +163,9 @@ static void *run_job(void *arg)
 {
 	struct job *job = arg;
 	struct kvm_vcpu *vcpu = job->vcpu;
+	u64 gpa, size;
 	double start;
 	bool share;
-	u64 gpa;
 
 	/* What is done with the last access, so that the PC is where it says. */
 	if (vcpu->run->exit_reason == KVM_EXIT_MMIO)
@@ -167,10 +174,12 @@ static void *run_job(void *arg)
 		     CODE_GPA + (job->code - PKVM_CODE(perf_convert)));
 	set_x(vcpu, 1, job->gpa);
 	set_x(vcpu, 4, job->count);
+	set_x(vcpu, 6, job->nr);
 
 	start = now_us();
 	vcpu_run(vcpu);
-	while (pkvm_wants_conversion(vcpu, &gpa, &share)) {
+	while (pkvm_wants_range(vcpu, &gpa, &size, &share)) {
+		TEST_ASSERT_EQ(size, (job->nr ?: 1) * SZ_4K);
 		answer(job);
 		vcpu_run(vcpu);
 	}
@@ -249,6 +258,30 @@ static void measure_conversion(struct machine *machine)
 	report(" and an exit that is denied", machine, job.us / job.nr_exits, "us");
 }
 
+/* What is touched, and asked for at once where that can be asked for, and else one by one. */
+static void measure_range(struct machine *machine)
+{
+	struct job job = {
+		.vcpu = machine->vcpus[0],
+		.code = PKVM_CODE(perf_convert),
+		.gpa = DATA_GPA,
+		.count = NR_RANGES,
+		.nr = RANGE_PAGES,
+	};
+	int i;
+
+	if (!machine->asks) {
+		for (i = 0; i < RANGE_PAGES; i++)
+			job.us += run(machine, PKVM_CODE(perf_convert), i, NR_RANGES, AGREE).us;
+	} else {
+		run_job(&job);
+	}
+	report("the same for each of 64 pages", machine, job.us / NR_RANGES / RANGE_PAGES, "us");
+	if (machine->asks)
+		report(" of those, KVM_SET_MEMORY_ATTRIBUTES", machine,
+		       job.us_in_ioctl / NR_RANGES / RANGE_PAGES, "us");
+}
+
 static void measure_vcpus(struct machine *machine, int nr)
 {
 	struct job jobs[MAX_VCPUS];
@@ -288,6 +321,7 @@ int main(void)
 		create(&machine, i % 2);
 		measure_touch(&machine);
 		measure_conversion(&machine);
+		measure_range(&machine);
 		for (nr = 1; nr <= MAX_VCPUS; nr *= 2)
 			measure_vcpus(&machine, nr);
 		kvm_vm_free(machine.vm);

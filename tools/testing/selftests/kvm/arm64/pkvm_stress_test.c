@@ -74,31 +74,44 @@ static void touch(int page, u64 random)
 	}
 }
 
-static void guest_share(int page)
+/* How many pages the guest is told of, of those from one on. */
+static int nr_told(long ret, int nr)
 {
-	long ret;
+	if (ret == SMCCC_RET_INVALID_PARAMETER)
+		return 0;
 
-	/* What it's going to offer is no secret any more. */
-	keep(page, PUBLIC | page);
-	if (view[page] == GONE)
-		return;
-
-	ret = mem_share(page_gpa(page));
-	if (!ret)
-		view[page] = SHARED;
-	else
-		GUEST_ASSERT_EQ(ret, SMCCC_RET_INVALID_PARAMETER);
+	GUEST_ASSERT(ret > 0 && ret <= nr);
+	return ret;
 }
 
-static void guest_unshare(int page, u64 random)
+static void guest_share(int page, int max)
 {
-	long ret = mem_unshare(page_gpa(page));
+	int i, nr, told;
 
-	if (!ret) {
-		view[page] = PRIVATE;
-		keep(page, SECRET | random >> 24);
-	} else {
-		GUEST_ASSERT_EQ(ret, SMCCC_RET_INVALID_PARAMETER);
+	/* What it's going to offer is no secret any more. */
+	for (nr = 0; nr < max && view[page + nr] == PRIVATE; nr++) {
+		keep(page + nr, PUBLIC | (page + nr));
+		if (view[page + nr] == GONE)
+			break;
+	}
+	if (!nr)
+		return;
+
+	told = nr_told(mem_share_range(page_gpa(page), nr), nr);
+	for (i = 0; i < told; i++)
+		view[page + i] = SHARED;
+}
+
+static void guest_unshare(int page, int max, u64 random)
+{
+	int i, told;
+
+	told = nr_told(mem_unshare_range(page_gpa(page), max), max);
+	for (i = 0; i < told; i++) {
+		if (view[page + i] != SHARED)
+			continue;
+		view[page + i] = PRIVATE;
+		keep(page + i, SECRET | random >> 24);
 	}
 }
 
@@ -110,7 +123,7 @@ static void step_in_arena(int page, u64 random)
 	if (READ_ONCE(view[page]) == GONE)
 		return;
 
-	switch (random % 4) {
+	switch (random % 6) {
 	case 0:
 		mem_share(page_gpa(page));
 		break;
@@ -118,9 +131,15 @@ static void step_in_arena(int page, u64 random)
 		mem_unshare(page_gpa(page));
 		break;
 	case 2:
-		value = pkvm_guest_load((u64 *)page_gpa(page), POISON);
+		mem_share_range(page_gpa(page), NPAGES - page);
 		break;
 	case 3:
+		mem_unshare_range(page_gpa(page), NPAGES - page);
+		break;
+	case 4:
+		value = pkvm_guest_load((u64 *)page_gpa(page), POISON);
+		break;
+	case 5:
 		value = pkvm_guest_store((u64 *)page_gpa(page), POISON, PUBLIC | random >> 24);
 		break;
 	}
@@ -131,6 +150,7 @@ static void step_in_arena(int page, u64 random)
 static void step(int vcpu, u64 random)
 {
 	int page = vcpu * OWN_PAGES + random % OWN_PAGES;
+	int max = min((vcpu + 1) * OWN_PAGES - page, 1 + (int)(random >> 10 & 3));
 
 	if (random >> 8 & 1) {
 		step_in_arena(ARENA + random % (NPAGES - ARENA), random >> 9);
@@ -142,9 +162,9 @@ static void step(int vcpu, u64 random)
 	if (random >> 9 & 1)
 		touch(page, random);
 	else if (view[page] == PRIVATE)
-		guest_share(page);
+		guest_share(page, max);
 	else
-		guest_unshare(page, random);
+		guest_unshare(page, max, random);
 }
 
 static void guest_code(int vcpu)
@@ -211,8 +231,11 @@ static void set_attributes(int first, int nr, bool is_private)
 		    errno);
 }
 
-static void answer(struct kvm_vcpu *vcpu, gpa_t gpa, bool wants_shared, unsigned int *seed)
+static void answer(struct kvm_vcpu *vcpu, gpa_t gpa, int nr, bool wants_shared,
+		   unsigned int *seed)
 {
+	int first = (gpa - TEST_GPA) / SZ_4K;
+
 	if (count.requests++ % 64 == 0)
 		WRITE_ONCE(asked_for, gpa);
 	switch (rand_r(seed) % 8) {
@@ -225,15 +248,20 @@ static void answer(struct kvm_vcpu *vcpu, gpa_t gpa, bool wants_shared, unsigned
 	case 2:
 		/* Not what it wants. */
 		if (gpa >= TEST_GPA)
-			set_attributes((gpa - TEST_GPA) / SZ_4K, 1, wants_shared);
+			set_attributes(first, nr, wants_shared);
 		break;
 	case 3:
+		/* Some of what it wants. */
+		if (gpa >= TEST_GPA)
+			set_attributes(first + nr / 3, 1 + nr / 2, !wants_shared);
+		break;
+	case 4:
 		/* What it wants, though it is told otherwise. */
 		vcpu->run->hypercall.ret = EAGAIN;
 		fallthrough;
 	default:
 		if (gpa >= TEST_GPA)
-			set_attributes((gpa - TEST_GPA) / SZ_4K, 1, !wants_shared);
+			set_attributes(first, nr, !wants_shared);
 		else
 			pkvm_agree(vcpu);
 		break;
@@ -286,14 +314,15 @@ static void run_until_sync(struct kvm_vcpu *vcpu, unsigned int *seed)
 	struct ucall uc;
 	bool share;
 	gpa_t gpa;
+	u64 size;
 
 	for (;;) {
 		if (_vcpu_run(vcpu)) {
 			resolve_fault(vcpu, errno);
 			continue;
 		}
-		if (pkvm_wants_conversion(vcpu, &gpa, &share)) {
-			answer(vcpu, gpa, share, seed);
+		if (pkvm_wants_range(vcpu, &gpa, &size, &share)) {
+			answer(vcpu, gpa, size / SZ_4K, share, seed);
 			continue;
 		}
 

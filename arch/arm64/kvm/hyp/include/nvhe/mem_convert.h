@@ -14,9 +14,9 @@ int __pkvm_host_unmap_shared_guest(u64 gfn, struct pkvm_hyp_vm *vm);
 int __pkvm_host_withdraw_guest(u64 gfn, struct pkvm_hyp_vm *vm);
 int __pkvm_host_give_back_guest(u64 gfn, struct pkvm_hyp_vm *vm);
 
-int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, bool share, u64 pc);
+int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, u64 *nr, bool share, u64 pc);
 int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu);
 void __pkvm_host_forget_conversion(struct pkvm_hyp_vcpu *vcpu);
-void pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu);
+bool pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu);
 
 #endif /* __ARM64_KVM_NVHE_MEM_CONVERT_H__ */

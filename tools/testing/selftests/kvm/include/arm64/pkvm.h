@@ -18,6 +18,7 @@
 bool pkvm_is_available(void);
 void pkvm_enable_conversions(struct kvm_vm *vm);
 void pkvm_finalize_memory(struct kvm_vm *vm);
+bool pkvm_wants_range(struct kvm_vcpu *vcpu, gpa_t *gpa, u64 *size, bool *share);
 bool pkvm_wants_conversion(struct kvm_vcpu *vcpu, gpa_t *gpa, bool *share);
 void pkvm_agree(struct kvm_vcpu *vcpu);
 void pkvm_vcpu_run(struct kvm_vcpu *vcpu);
@@ -72,13 +73,20 @@ bool pkvm_end_access(struct kvm_vcpu *vcpu);
 /* Documentation/virt/kvm/arm/hypercalls.rst */
 #define PKVM_MEM_CALL(nr)	ARM_SMCCC_CALL_VAL(ARM_SMCCC_FAST_CALL, ARM_SMCCC_SMC_64,	\
 						   ARM_SMCCC_OWNER_VENDOR_HYP, nr)
+#define PKVM_MEMINFO		PKVM_MEM_CALL(2)
+#define PKVM_MEMINFO_COUNTS	BIT(0)
 #define PKVM_MEM_SHARE		PKVM_MEM_CALL(3)
 #define PKVM_MEM_UNSHARE	PKVM_MEM_CALL(4)
 
-/* For guests. What they return is an SMCCC_RET_*. */
-long pkvm_mem_call(u32 function, gpa_t gpa, u64 arg2, u64 arg3);
+/*
+ * For guests. What they return is an SMCCC_RET_*, or for ranges of so many pages how many of
+ * them are as wanted, from the first one on, instead of SMCCC_RET_SUCCESS.
+ */
+long pkvm_mem_call(u32 function, gpa_t gpa, u64 nr, u64 arg3);
 long mem_share(gpa_t gpa);
 long mem_unshare(gpa_t gpa);
+long mem_share_range(gpa_t gpa, u64 nr);
+long mem_unshare_range(gpa_t gpa, u64 nr);
 void pkvm_guest_init(void);
 
 #endif /* SELFTEST_KVM_PKVM_H */

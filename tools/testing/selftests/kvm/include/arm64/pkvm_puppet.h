@@ -17,12 +17,16 @@ enum pkvm_op {
 	/* Any hypercall: the function is the gpa, and it has one argument, the value. */
 	OP_HVC,
 	OP_SMC,
+	/* And the result is what it returns in R1. */
+	OP_HVC_R1,
 };
 
 struct pkvm_command {
 	enum pkvm_op op;
 	u64 gpa;
-	/* Of a hypercall: arguments that it doesn't know, in bit 0 and the others. */
+	/* How many pages are to be converted, or 0 if that isn't said. */
+	u64 nr;
+	/* Of a conversion: the argument that it doesn't know. */
 	u64 value;
 	/* The guest is at it. */
 	bool begun;

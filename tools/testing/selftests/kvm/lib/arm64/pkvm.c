@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <linux/align.h>
 #include <linux/arm-smccc.h>
-
 #include <linux/kvm_para.h>
 #include <linux/sizes.h>
 
@@ -44,8 +44,8 @@ void pkvm_finalize_memory(struct kvm_vm *vm)
 	}
 }
 
-/* Has the vCPU exited as its guest wants a page converted? */
-bool pkvm_wants_conversion(struct kvm_vcpu *vcpu, gpa_t *gpa, bool *share)
+/* Has the vCPU exited as its guest wants so many bytes converted? */
+bool pkvm_wants_range(struct kvm_vcpu *vcpu, gpa_t *gpa, u64 *size, bool *share)
 {
 	const struct kvm_run *run = vcpu->run;
 
@@ -53,34 +53,50 @@ bool pkvm_wants_conversion(struct kvm_vcpu *vcpu, gpa_t *gpa, bool *share)
 		return false;
 
 	*gpa = run->hypercall.args[0];
+	*size = run->hypercall.args[1] * SZ_4K;
 	*share = !(run->hypercall.args[2] & KVM_MAP_GPA_RANGE_ENCRYPTED);
-	TEST_ASSERT_EQ(run->hypercall.args[1] * SZ_4K, vcpu->vm->page_size);
+	TEST_ASSERT(*size && IS_ALIGNED(*gpa | *size, vcpu->vm->page_size),
+		    "The request is for %#lx bytes at %#lx", *size, *gpa);
+	return true;
+}
+
+/* And they're one page. */
+bool pkvm_wants_conversion(struct kvm_vcpu *vcpu, gpa_t *gpa, bool *share)
+{
+	u64 size;
+
+	if (!pkvm_wants_range(vcpu, gpa, &size, share))
+		return false;
+
+	TEST_ASSERT_EQ(size, vcpu->vm->page_size);
 	return true;
 }
 
 /* Convert what the guest wants converted. */
 void pkvm_agree(struct kvm_vcpu *vcpu)
 {
-	bool share;
 	gpa_t gpa;
+	bool share;
+	u64 size;
 
-	TEST_ASSERT(pkvm_wants_conversion(vcpu, &gpa, &share),
+	TEST_ASSERT(pkvm_wants_range(vcpu, &gpa, &size, &share),
 		    "Expected a request for a conversion, got exit %s",
 		    exit_reason_str(vcpu->run->exit_reason));
 	if (share)
-		vm_mem_set_shared(vcpu->vm, gpa, vcpu->vm->page_size);
+		vm_mem_set_shared(vcpu->vm, gpa, size);
 	else
-		vm_mem_set_private(vcpu->vm, gpa, vcpu->vm->page_size);
+		vm_mem_set_private(vcpu->vm, gpa, size);
 }
 
 /* Run the vCPU until it exits for something else than conversions, and agree to those. */
 void pkvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
-	bool share;
 	gpa_t gpa;
+	bool share;
+	u64 size;
 
 	vcpu_run(vcpu);
-	while (pkvm_wants_conversion(vcpu, &gpa, &share)) {
+	while (pkvm_wants_range(vcpu, &gpa, &size, &share)) {
 		pkvm_agree(vcpu);
 		vcpu_run(vcpu);
 	}
@@ -193,12 +209,19 @@ bool pkvm_end_access(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-long pkvm_mem_call(u32 function, gpa_t gpa, u64 arg2, u64 arg3)
+/* How many pages were converted is told exactly if the guest has said how many. */
+long pkvm_mem_call(u32 function, gpa_t gpa, u64 nr, u64 arg3)
 {
 	struct arm_smccc_res res;
 
-	smccc_hvc(function, gpa, arg2, arg3, 0, 0, 0, 0, &res);
-	return res.a0;
+	smccc_hvc(function, gpa, nr, arg3, 0, 0, 0, 0, &res);
+	if (!nr || res.a0) {
+		GUEST_ASSERT_EQ(res.a1, 0);
+		return res.a0;
+	}
+
+	GUEST_ASSERT(res.a1 && res.a1 <= nr);
+	return res.a1;
 }
 
 long mem_share(gpa_t gpa)
@@ -209,6 +232,16 @@ long mem_share(gpa_t gpa)
 long mem_unshare(gpa_t gpa)
 {
 	return pkvm_mem_call(PKVM_MEM_UNSHARE, gpa, 0, 0);
+}
+
+long mem_share_range(gpa_t gpa, u64 nr)
+{
+	return pkvm_mem_call(PKVM_MEM_SHARE, gpa, nr, 0);
+}
+
+long mem_unshare_range(gpa_t gpa, u64 nr)
+{
+	return pkvm_mem_call(PKVM_MEM_UNSHARE, gpa, nr, 0);
 }
 
 /* Share what ucalls need. */

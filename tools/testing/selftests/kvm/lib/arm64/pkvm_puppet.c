@@ -17,7 +17,7 @@ static long call_hypervisor(const struct pkvm_command *command)
 		smccc_smc(command->gpa, command->value, 0, 0, 0, 0, 0, 0, &res);
 	else
 		smccc_hvc(command->gpa, command->value, 0, 0, 0, 0, 0, 0, &res);
-	return res.a0;
+	return command->op == OP_HVC_R1 ? res.a1 : res.a0;
 }
 
 static u64 obey(const struct pkvm_command *command)
@@ -28,11 +28,9 @@ static u64 obey(const struct pkvm_command *command)
 	case OP_WRITE:
 		return pkvm_guest_store((u64 *)command->gpa, PKVM_ENDED, command->value);
 	case OP_SHARE:
-		return pkvm_mem_call(PKVM_MEM_SHARE, command->gpa, command->value & 1,
-				     command->value >> 1);
+		return pkvm_mem_call(PKVM_MEM_SHARE, command->gpa, command->nr, command->value);
 	case OP_UNSHARE:
-		return pkvm_mem_call(PKVM_MEM_UNSHARE, command->gpa, command->value & 1,
-				     command->value >> 1);
+		return pkvm_mem_call(PKVM_MEM_UNSHARE, command->gpa, command->nr, command->value);
 	default:
 		return call_hypervisor(command);
 	}
