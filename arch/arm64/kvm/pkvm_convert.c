@@ -137,12 +137,16 @@ static void prepare_exit(struct kvm_vcpu *vcpu)
 int pkvm_handle_conversion_call(struct kvm_vcpu *vcpu)
 {
 	struct pkvm_request *request = &vcpu->arch.pkvm_request;
+	unsigned long nr = smccc_get_arg2(vcpu);
 	int ret;
+
+	/* EL2 has cut it. */
+	WARN_ON_ONCE(nr > PKVM_CONVERSION_MAX);
 
 	request->gfn = gpa_to_gfn(smccc_get_arg1(vcpu));
 	request->share = smccc_get_function(vcpu) == ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARE_FUNC_ID;
 	request->pc = *vcpu_pc(vcpu);
-	request->nr = max(smccc_get_arg2(vcpu), 1UL);
+	request->nr = clamp(nr, 1UL, PKVM_CONVERSION_MAX);
 	request->done = 0;
 
 	ret = set_request(vcpu, true);
@@ -242,20 +246,24 @@ static phys_addr_t to_phys(void *addr)
 }
 
 /*
- * Of how many single pages' page tables a request can need the memory. A range within
- * PKVM_CONVERSION_MAX pages is in no more than two tables of each level, and EL2 wants to
- * have enough for another page before it converts one.
+ * How many single pages that are shared without memory may need as much memory for page
+ * tables as all of a request's: those are in no more than two tables of each level.
  */
-static int nr_page_tables(const struct pkvm_request *request)
+static int nr_like_single(const struct pkvm_request *request)
 {
-	return request->nr > 1 ? 3 : 1;
+	static_assert(PKVM_CONVERSION_MAX <= PTRS_PER_PTE);
+
+	return request->nr > 1 ? 2 : 1;
 }
 
-/* Memory for the page tables of so many pages that are shared without memory. */
+/*
+ * Memory for the page tables of so many pages that are shared without memory. Before EL2
+ * converts one, it wants to have what another could need.
+ */
 static int topup_for_conversions(struct kvm *kvm, int nr)
 {
 	return __topup_hyp_memcache(&kvm->arch.pkvm.convert_mc,
-				    nr * kvm_mmu_cache_min_pages(&kvm->arch.mmu),
+				    (nr + 1) * kvm_mmu_cache_min_pages(&kvm->arch.mmu),
 				    alloc_page_table, to_phys, NULL);
 }
 
@@ -267,11 +275,15 @@ static int convert_as_asked(struct kvm_vcpu *vcpu, gfn_t start, gfn_t end, bool 
 	int ret;
 
 	for (gfn = start; gfn < end; gfn++) {
+		if (!commit && fatal_signal_pending(current))
+			return -EINTR;
+
 		ret = pkvm_gmem_convert_as_asked(vcpu, gfn, is_private, commit);
 		if (ret)
 			return ret;
 
-		vcpu->arch.pkvm_request.done += commit;
+		if (commit)
+			vcpu->arch.pkvm_request.done++;
 		cond_resched();
 	}
 	return 0;
@@ -290,7 +302,7 @@ static int convert_as_asked(struct kvm_vcpu *vcpu, gfn_t start, gfn_t end, bool 
  *
  * Context: kvm->slots_lock is held, may sleep.
  * Return: 0; -ENOMEM without memory for page tables, -EHWPOISON if a page that is to be
- *	   converted has lost its memory by force.
+ *	   converted has lost its memory by force, -EINTR on a fatal signal.
  */
 int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 				    unsigned long mask, unsigned long attrs)
@@ -308,8 +320,8 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		/* What was prepared for other runs of the same change counts, too. */
-		if (vcpu->arch.pkvm_request.active && !is_private)
-			nr += nr_page_tables(&vcpu->arch.pkvm_request);
+		if (vcpu->arch.pkvm_request.active && vcpu->arch.pkvm_request.share && !is_private)
+			nr += nr_like_single(&vcpu->arch.pkvm_request);
 
 		first = start;
 		last = end;

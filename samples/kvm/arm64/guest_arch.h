@@ -13,7 +13,7 @@
 #define HVC_MEM_SHARE	0xc6000003ULL
 #define HVC_MEM_UNSHARE	0xc6000004ULL
 
-/* Of one page; r2 and r3 have no meaning, and so have to be 0. */
+/* Of one page, which needs no count in r2; r3 has no meaning, and so has to be 0. */
 static __guest_fn long guest_convert_page(__u64 gpa, __u64 to_private)
 {
 	register __u64 r0 asm("x0") = to_private ? HVC_MEM_UNSHARE : HVC_MEM_SHARE;

@@ -18,6 +18,9 @@ enum pkvm_page_user {
 	PKVM_USER_HYP,		/* the hypervisor's */
 };
 
+/* For how many pages a vCPU can ask at once, which bounds what's done under locks. */
+#define PKVM_CONVERSION_MAX	64
+
 /* For how many pages, of all there are, EL2 is asked at once. */
 #define PKVM_COUNT_PAGES_MAX	512
 

@@ -29,6 +29,8 @@ struct host {
 	int refused_unshare;
 	bool for_good;
 	long refusal;
+	/* It says that it has done more than was asked for. */
+	bool boasts;
 };
 
 /* As many granules as there aren't. */
@@ -74,7 +76,7 @@ static void fake_convert_call(phys_addr_t phys, size_t nr, bool share, struct ar
 	for (i = 0; i < agreed; i++)
 		host->shared[first + i] = share;
 	res->a0 = agreed ? SMCCC_RET_SUCCESS : host->refusal;
-	res->a1 = nr ? agreed : 0;
+	res->a1 = host->boasts ? NEVER : agreed;
 }
 
 static const struct mode modes[] = {
@@ -245,6 +247,21 @@ static void test_success_of_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, nr_shared(host));
 }
 
+/* What it has done is taken for what was asked for at most, and it isn't counted if it can't. */
+static void test_boasts(struct kunit *test)
+{
+	struct host *host = test->priv;
+
+	host->boasts = true;
+	KUNIT_EXPECT_EQ(test, 0, convert_part(host, 1, 1, true));
+	KUNIT_EXPECT_EQ(test, 1, nr_shared(host));
+	host->refused_share = 3;
+	KUNIT_EXPECT_EQ(test, -EPERM, convert_part(host, 3, 1, true));
+	if (!host->mode->knows_counts)
+		KUNIT_EXPECT_EQ(test, -EPERM, convert_part(host, 2, 2, true));
+	KUNIT_EXPECT_EQ(test, 1, nr_shared(host));
+}
+
 static struct kunit_case convert_cases[] = {
 	KUNIT_CASE_PARAM(test_agreed, mode_gen_params),
 	KUNIT_CASE_PARAM(test_part, mode_gen_params),
@@ -254,6 +271,7 @@ static struct kunit_case convert_cases[] = {
 	KUNIT_CASE_PARAM(test_all_refused, mode_gen_params),
 	KUNIT_CASE_PARAM(test_other_refusals, mode_gen_params),
 	KUNIT_CASE(test_success_of_nothing),
+	KUNIT_CASE_PARAM(test_boasts, mode_gen_params),
 	{}
 };
 

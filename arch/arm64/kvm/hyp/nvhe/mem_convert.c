@@ -297,7 +297,7 @@ int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, u64 *nr, bool sha
 	alike = nr_alike(vm, gfn, alike, is_shared(state));
 	if (counted)
 		*nr = alike;
-	if (!ret)
+	if (!ret) {
 		vcpu->conv = (struct pkvm_conversion) {
 			.state	 = PKVM_CONVERSION_ASKED,
 			.share	 = share,
@@ -306,6 +306,7 @@ int pkvm_conversion_begin(struct pkvm_hyp_vcpu *vcpu, u64 ipa, u64 *nr, bool sha
 			.gfn	 = gfn,
 			.pc	 = pc,
 		};
+	}
 unlock:
 	guest_unlock_component(vm);
 
@@ -384,10 +385,10 @@ static int convert_to_private(struct pkvm_hyp_vm *vm, u64 gfn, enum pkvm_page_st
  * on.
  *
  * Context: The VM's convert_lock is held. Takes the host's and the VM's lock.
- * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, or with @commit
- *	   for one of a page before it, -ENOMEM if the page has no memory, and convert_mc has
- *	   less than page tables can need, -EHWPOISON if the page's memory was taken by force
- *	   meanwhile.
+ * Return: 0; -ENOENT if the vCPU doesn't wait for the conversion of @gfn, or, with @commit,
+ *	   if a page before it isn't converted, -ENOMEM if the page has no memory, and
+ *	   convert_mc has less than page tables can need, -EHWPOISON if the page's memory was
+ *	   taken by force meanwhile.
  */
 int __pkvm_host_convert_guest(u64 gfn, bool commit, struct pkvm_hyp_vcpu *vcpu)
 {

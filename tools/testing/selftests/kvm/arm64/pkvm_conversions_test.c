@@ -1191,6 +1191,20 @@ TEST_F(pkvm, range_in_part)
 	ASSERT_EQ(1, answer(self, 0, EAGAIN));
 	ASSERT_EQ(0x6, hosts_pages(self));
 
+	/* Also by a KVM_RUN that doesn't get to the guest. */
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(1), 2, 2);
+	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
+	self->vcpus[0]->run->immediate_exit = 1;
+	ASSERT_EQ(-1, __vcpu_run(self->vcpus[0]));
+	ASSERT_EQ(EINTR, errno);
+	self->vcpus[0]->run->immediate_exit = 0;
+	vm_mem_set_private(self->vm, PAGE(2), SZ_4K);
+	vcpu_run(self->vcpus[0]);
+	ASSERT_EQ(1, pkvm_puppet_result(self->vcpus[0]));
+	ASSERT_EQ(0, hosts_pages(self));
+	expect_fault(self, PAGE(2), false, EFAULT);
+	end_access(self);
+
 	/* And what it has done before isn't for long. */
 	guest_asks_for(self, 0, OP_SHARE, PAGE(3), 1, 1);
 	pkvm_agree(self->vcpus[0]);
@@ -1235,6 +1249,14 @@ TEST_F(pkvm, range_out_of_order)
 	pkvm_agree(self->vcpus[0]);
 	ASSERT_EQ(3, answer(self, 0, 0));
 	ASSERT_EQ(0xf, hosts_pages(self));
+
+	/* The other way, the guest shares it without memory meanwhile. */
+	guest_asks_for(self, 0, OP_UNSHARE, PAGE(0), 2, 2);
+	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, answer(self, 0, 0));
+	convert_range(self, OP_UNSHARE, PAGE(0), 2);
+	ASSERT_EQ(0xc, hosts_pages(self));
+	ASSERT_EQ(2, guest_read(self, PAGE(1)));
 }
 
 /* Userspace is asked for what isn't so, up to what is. */
@@ -1294,13 +1316,15 @@ TEST_F(pkvm, range_in_use)
 
 	write_all(self);
 	convert_range(self, OP_SHARE, PAGE(0), TEST_PAGES);
+	/* Not all of them have the attribute that they have for the guest. */
+	vm_mem_set_private(self->vm, PAGE(1), SZ_4K);
 	ASSERT_EQ(0, pipe(fds));
 	ASSERT_EQ(1, vmsplice(fds[1], &iov, 1, 0));
 
 	guest_asks_for(self, 0, OP_UNSHARE, PAGE(0), 4, 4);
 	ASSERT_EQ(-1, __vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs));
 	ASSERT_EQ(EAGAIN, errno);
-	ASSERT_EQ(0xf, hosts_pages(self));
+	ASSERT_EQ(0xd, hosts_pages(self));
 
 	close(fds[0]);
 	close(fds[1]);
@@ -1334,24 +1358,32 @@ TEST_F(pkvm, ranges_of_two_vcpus)
 	ASSERT_EQ(0x8, hosts_pages(self));
 }
 
-/* The most that can be asked for at once, across tables of all levels, and no memslot. */
-TEST_F(pkvm, range_without_memory)
+/*
+ * The most that can be asked for at once, by both vCPUs, without memslots, and each on both
+ * sides of where page tables end: the second's of all levels, if there are 4.
+ */
+TEST_F(pkvm, ranges_without_memory)
 {
+	const u64 gpas[] = { LATE_GPA - 30 * SZ_4K, BIT_ULL(39) - 30 * SZ_4K };
+	const u64 size = gpas[1] - gpas[0] + 64 * SZ_4K;
 	struct pkvm_pages before;
-	u64 gpa = LATE_GPA - 30 * SZ_4K;
 	int i;
 
 	for (i = 0; i < 2; i++) {
 		before = pkvm_check_pages();
-		guest_asks_for(self, 0, OP_SHARE, gpa, 1000, 64);
-		pkvm_agree(self->vcpus[0]);
+		guest_asks_for(self, 0, OP_SHARE, gpas[0], 1000, 64);
+		guest_asks_for(self, 1, OP_SHARE, gpas[1], 1000, 64);
+		vm_mem_set_shared(self->vm, gpas[0], size);
 		ASSERT_EQ(64, answer(self, 0, 0));
-		ASSERT_EQ(64, range_told_at_once(self, OP_SHARE, gpa, 64));
-		ASSERT_EQ(1, range_told_at_once(self, OP_SHARE, gpa + 63 * SZ_4K, 64));
+		ASSERT_EQ(64, answer(self, 1, 0));
+		ASSERT_EQ(64, range_told_at_once(self, OP_SHARE, gpas[1], 64));
+		ASSERT_EQ(1, range_told_at_once(self, OP_SHARE, gpas[1] + 63 * SZ_4K, 64));
 
-		guest_asks_for(self, 0, OP_UNSHARE, gpa, 1000, 64);
-		pkvm_agree(self->vcpus[0]);
+		guest_asks_for(self, 0, OP_UNSHARE, gpas[0], 1000, 64);
+		guest_asks_for(self, 1, OP_UNSHARE, gpas[1], 1000, 64);
+		vm_mem_set_private(self->vm, gpas[0], size);
 		ASSERT_EQ(64, answer(self, 0, 0));
+		ASSERT_EQ(64, answer(self, 1, 0));
 	}
 	/* What it has taken for page tables is kept for the next time, and not more each time. */
 	ASSERT_EQ(before.el2_hyp, pkvm_check_pages().el2_hyp);

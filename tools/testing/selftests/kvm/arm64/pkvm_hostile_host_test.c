@@ -325,10 +325,20 @@ TEST_F(host, ranges)
 	try(self, -ENOENT, "convert the first page twice",
 	    "__pkvm_host_convert_guest %x 1 %lx 1", handle, GFN(TEST_PAGES));
 
-	/* To ask again would tell it of the first page, and not that the second is shared. */
+	/* What the host has left where the guest finds how many. */
+	vcpu_set_reg(vcpu, ARM64_CORE_REG(regs.regs[1]), 64);
+	vcpu_run(vcpu);
+	ksft_print_msg("x1 says 64: the guest is told %ld\n", (long)pkvm_puppet_result(vcpu));
+	TEST_ASSERT_EQ(pkvm_puppet_result(vcpu), 2);
+
+	*self->commands[1] = (struct pkvm_command) { .op = OP_UNSHARE, .gpa = gpa, .nr = 2 };
+	vcpu_run(vcpu);
+	pkvm_agree(vcpu);
+
+	/* To ask again would tell it of the first page, and not that the second is private. */
 	try(self, 0, "forget what a vCPU has asked for, and has got",
 	    "__pkvm_host_forget_conversion %x 1", handle);
-	TEST_ASSERT_EQ((long)run(self, OP_UNSHARE, gpa, 0), SMCCC_RET_SUCCESS);
+	TEST_ASSERT_EQ((long)run(self, OP_SHARE, gpa, 0), SMCCC_RET_SUCCESS);
 	TEST_ASSERT_EQ(__vcpu_run(vcpu), -1);
 	TEST_ASSERT_EQ(errno, EINVAL);
 	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_FAIL_ENTRY);

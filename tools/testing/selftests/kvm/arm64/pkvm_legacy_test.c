@@ -35,6 +35,9 @@ asm(".pushsection .rodata\n\t"
 	"guest_call:\n\t"
 	"hvc	#0\n\t"
 	"str	x0, [x10]\n"
+	"guest_call_r1:\n\t"
+	"hvc	#0\n\t"
+	"str	x1, [x10]\n"
 	"guest_read:\n\t"
 	"ldr	x0, [x1]\n\t"
 	"str	x0, [x10]\n"
@@ -174,6 +177,15 @@ TEST_F(legacy, refused)
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, call(self, PKVM_MEM_UNSHARE, DATA_GPA + 8));
 	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER,
 		  (long)run(self, PKVM_CODE(guest_call), PKVM_MEM_SHARE, DATA_GPA, 1));
+	ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER,
+		  (long)run(self, PKVM_CODE(guest_call), PKVM_MEM_UNSHARE, DATA_GPA, 1));
+}
+
+/* Nor is a guest told that it could say how many pages it wants. */
+TEST_F(legacy, no_counts)
+{
+	ASSERT_EQ(SZ_4K, call(self, PKVM_MEMINFO, 0));
+	ASSERT_EQ(0, run(self, PKVM_CODE(guest_call_r1), PKVM_MEMINFO, 0, 0));
 }
 
 /* A page that the guest hasn't touched gets memory by being shared. */

@@ -28,9 +28,9 @@
 #define TEST_PAGES	4
 #define PAGE(n)		(TEST_GPA + (n) * (u64)SZ_1G)
 
-/* A range without memslot, on both sides of where tables of all levels end. */
+/* A range without memslot, on both sides of where tables of all levels end, if there are 4. */
 #define RANGE_PAGES	4
-#define RANGE_GPA	(PAGE(TEST_PAGES + 2) - RANGE_PAGES / 2 * SZ_4K)
+#define RANGE_GPA	(BIT_ULL(39) - RANGE_PAGES / 2 * SZ_4K)
 
 #define CONTENT		0xc0ffee
 
@@ -84,20 +84,22 @@ static bool is_touched(int page)
 	return !(page % 2);
 }
 
+/* By the linker. */
+extern const char __executable_start[], etext[];
+
 static void guest_code(bool range)
 {
+	const char *code;
 	int page;
 
+	/* It has its code before memory is short. */
+	for (code = __executable_start; code < etext; code += SZ_4K)
+		READ_ONCE(*code);
 	pkvm_guest_init();
-	/* It has the code before memory is short. These pages are private anyway. */
-	mem_unshare(PAGE(0));
-	mem_unshare_range(PAGE(0), 1);
 	GUEST_SYNC(0);
 
-	if (range) {
+	while (range)
 		GUEST_SYNC(mem_share_range(RANGE_GPA, RANGE_PAGES));
-		GUEST_SYNC(mem_unshare_range(RANGE_GPA, RANGE_PAGES));
-	}
 
 	for (page = 0; page < TEST_PAGES; page++) {
 		if (is_touched(page)) {
@@ -137,7 +139,7 @@ FIXTURE_SETUP(pkvm)
 		virt_map(vm, PAGE(i), PAGE(i), 1);
 	}
 	/* Ranges that a page's attribute can be no part of without being split. */
-	vm_mem_set_private(vm, PAGE(0), 2 * TEST_PAGES * (u64)SZ_1G);
+	vm_mem_set_private(vm, PAGE(0), TEST_PAGES * (u64)SZ_1G);
 	self->vcpu = vm_vcpu_add(vm, 0, guest_code);
 	vcpu_args_set(self->vcpu, 1, false);
 	kvm_arch_vm_finalize_vcpus(vm);
@@ -195,15 +197,15 @@ static u64 host_reads(struct _test_data_pkvm *self, int page)
 }
 
 /* Likewise KVM_SET_MEMORY_ATTRIBUTES, for which nobody sees a difference until then. */
-static int set_range_without_memory(struct _test_data_pkvm *self, u64 gpa, u64 size,
-				    u64 attributes)
+static int set_without_memory(struct _test_data_pkvm *self, int page, u64 attributes)
 {
 	struct kvm_memory_attributes attrs = {
-		.address = gpa,
-		.size = size,
+		.address = PAGE(page),
+		.size = SZ_4K,
 		.attributes = attributes,
 	};
 	struct pkvm_pages before = pkvm_check_pages(), now;
+	bool had = host_has(self, page);
 	int n, ret;
 
 	for (n = 1; ; n++) {
@@ -222,14 +224,10 @@ static int set_range_without_memory(struct _test_data_pkvm *self, u64 gpa, u64 s
 		now = pkvm_check_pages();
 		TEST_ASSERT_EQ(now.el2_guest, before.el2_guest);
 		TEST_ASSERT_EQ(now.el2_both, before.el2_both);
+		TEST_ASSERT_EQ(host_has(self, page), had);
 	}
 	TEST_ASSERT(!ret, KVM_IOCTL_ERROR(KVM_SET_MEMORY_ATTRIBUTES, ret));
 	return n - 1;
-}
-
-static int set_without_memory(struct _test_data_pkvm *self, int page, u64 attributes)
-{
-	return set_range_without_memory(self, PAGE(page), SZ_4K, attributes);
 }
 
 TEST_F_TIMEOUT(pkvm, first_touch, 120)
@@ -249,33 +247,22 @@ TEST_F_TIMEOUT(pkvm, first_touch, 120)
 	ASSERT_LT(0, failures);
 }
 
-/* Ask and agree; how often each has failed. What the guest is told. */
-static u64 convert_range_without_memory(struct _test_data_pkvm *self, u64 gpa, u64 size,
-					bool share, int *asked, int *agreed)
-{
-	u64 wanted, wanted_size;
-	bool wants_shared;
-
-	*asked += run_without_memory(self->vcpu);
-	TEST_ASSERT(pkvm_wants_range(self->vcpu, &wanted, &wanted_size, &wants_shared),
-		    "No request");
-	TEST_ASSERT_EQ(wanted, gpa);
-	TEST_ASSERT_EQ(wanted_size, size);
-	TEST_ASSERT_EQ(wants_shared, share);
-	*agreed += set_range_without_memory(self, gpa, size,
-					    share ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE);
-
-	/* To let the vCPU go on takes no memory, as its pages are in the store. */
-	TEST_ASSERT_EQ(run_without_memory(self->vcpu), 0);
-	return reported(self->vcpu);
-}
-
+/* Ask and agree; how often each has failed. */
 static void convert_without_memory(struct _test_data_pkvm *self, int page, bool share,
 				   int *asked, int *agreed)
 {
-	TEST_ASSERT_EQ(convert_range_without_memory(self, PAGE(page), SZ_4K, share, asked,
-						    agreed),
-		       SMCCC_RET_SUCCESS);
+	bool wants_shared;
+	u64 gpa;
+
+	*asked += run_without_memory(self->vcpu);
+	TEST_ASSERT(pkvm_wants_conversion(self->vcpu, &gpa, &wants_shared), "No request");
+	TEST_ASSERT_EQ(gpa, PAGE(page));
+	TEST_ASSERT_EQ(wants_shared, share);
+	*agreed += set_without_memory(self, page, share ? 0 : KVM_MEMORY_ATTRIBUTE_PRIVATE);
+
+	/* To let the vCPU go on takes no memory, as its page is in the store. */
+	TEST_ASSERT_EQ(run_without_memory(self->vcpu), 0);
+	TEST_ASSERT_EQ(reported(self->vcpu), SMCCC_RET_SUCCESS);
 }
 
 /* The guest asks, is answered, and gets to know of no error. */
@@ -298,21 +285,37 @@ TEST_F_TIMEOUT(pkvm, conversions, 120)
 	ASSERT_LT(0, agreed);
 }
 
-/* Likewise, for several pages, none of which is converted without memory for the last. */
+/* None of several pages is converted without memory for the last, and so the guest is told. */
 TEST_F_TIMEOUT(pkvm, range, 120)
 {
-	const u64 size = RANGE_PAGES * SZ_4K;
-	int asked = 0, agreed = 0;
-	u64 told;
+	struct kvm_memory_attributes attrs = {
+		.address = RANGE_GPA,
+		.size = RANGE_PAGES * SZ_4K,
+	};
+	u64 gpa, size;
+	bool share;
+	int n;
 
 	vcpu_args_set(self->vcpu, 1, true);
 	run_until_sync(self);
-	told = convert_range_without_memory(self, RANGE_GPA, size, true, &asked, &agreed);
-	ASSERT_EQ(RANGE_PAGES, told);
-	told = convert_range_without_memory(self, RANGE_GPA, size, false, &asked, &agreed);
-	ASSERT_EQ(RANGE_PAGES, told);
-	TH_LOG("%d failures to ask, %d to agree", asked, agreed);
-	ASSERT_LT(0, agreed);
+	for (n = 1; ; n++) {
+		run_without_memory(self->vcpu);
+		TEST_ASSERT(pkvm_wants_range(self->vcpu, &gpa, &size, &share), "No request");
+		ASSERT_EQ(attrs.size, size);
+
+		start_failing(n);
+		if (!__vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &attrs))
+			break;
+		ASSERT_EQ(ENOMEM, errno);
+		ASSERT_TRUE(stop_failing());
+		vcpu_run(self->vcpu);
+		ASSERT_EQ(SMCCC_RET_INVALID_PARAMETER, (long)reported(self->vcpu));
+	}
+	stop_failing();
+	vcpu_run(self->vcpu);
+	ASSERT_EQ(RANGE_PAGES, reported(self->vcpu));
+	TH_LOG("%d failures to agree", n - 1);
+	ASSERT_LT(1, n);
 }
 
 TEST_F_TIMEOUT(pkvm, withdraw_and_give_back, 120)

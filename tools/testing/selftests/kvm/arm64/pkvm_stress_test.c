@@ -234,7 +234,7 @@ static void set_attributes(int first, int nr, bool is_private)
 static void answer(struct kvm_vcpu *vcpu, gpa_t gpa, int nr, bool wants_shared,
 		   unsigned int *seed)
 {
-	int first = (gpa - TEST_GPA) / SZ_4K;
+	int some, first = (gpa - TEST_GPA) / SZ_4K;
 
 	if (count.requests++ % 64 == 0)
 		WRITE_ONCE(asked_for, gpa);
@@ -251,9 +251,11 @@ static void answer(struct kvm_vcpu *vcpu, gpa_t gpa, int nr, bool wants_shared,
 			set_attributes(first, nr, wants_shared);
 		break;
 	case 3:
-		/* Some of what it wants. */
+		/* Some of what it wants, often the first ones. */
+		some = rand_r(seed) & 1 ? 0 : rand_r(seed) % nr;
 		if (gpa >= TEST_GPA)
-			set_attributes(first + nr / 3, 1 + nr / 2, !wants_shared);
+			set_attributes(first + some, 1 + rand_r(seed) % (nr - some),
+				       !wants_shared);
 		break;
 	case 4:
 		/* What it wants, though it is told otherwise. */

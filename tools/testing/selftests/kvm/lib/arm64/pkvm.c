@@ -75,8 +75,8 @@ bool pkvm_wants_conversion(struct kvm_vcpu *vcpu, gpa_t *gpa, bool *share)
 /* Convert what the guest wants converted. */
 void pkvm_agree(struct kvm_vcpu *vcpu)
 {
-	gpa_t gpa;
 	bool share;
+	gpa_t gpa;
 	u64 size;
 
 	TEST_ASSERT(pkvm_wants_range(vcpu, &gpa, &size, &share),
@@ -91,8 +91,8 @@ void pkvm_agree(struct kvm_vcpu *vcpu)
 /* Run the vCPU until it exits for something else than conversions, and agree to those. */
 void pkvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
-	gpa_t gpa;
 	bool share;
+	gpa_t gpa;
 	u64 size;
 
 	vcpu_run(vcpu);
