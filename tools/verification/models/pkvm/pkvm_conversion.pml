@@ -7,8 +7,9 @@
  *  host	The host is an adversary.  It makes any EL2 call with any arguments at any
  *		time, runs and interrupts vCPUs or not, returns what it likes, tears the
  *		VM down, and accesses any memory that its own stage-2 lets it.
- *  coop	-DCOOP: the host is KVM and a VMM that follow the protocol.  The VMM agrees,
- *		denies, delays, sets attributes unasked and punches holes as it likes.
+ *  coop	-DCOOP: the host is KVM and a VMM that follow the protocol.  The VMM
+ *		agrees, denies, delays, sets attributes unasked and punches holes as it
+ *		likes.
  *  agree	-DCOOP -DAGREE: the VMM agrees to all, and sets attributes unasked a few
  *		times only.
  *
@@ -16,15 +17,17 @@
  *  - a frame is the host's alone, or one page's: none is mapped twice, or freed while
  *    it is mapped;
  *  - guest and EL2 agree on what a page is, but for a conversion that the guest has not
- *    been told of yet;
- *  - whenever the guest is told something, it is told of success if what it has asked
- *    for is in force, and of an error if it isn't;
+ *    been told of yet, or never is as the vCPU that has asked for it doesn't run again;
+ *  - whenever the guest is told something, it is told for how many pages, from the first
+ *    one on, what it has asked for is in force, or of an error if it isn't for the first
+ *    one.  That tells all: the other pages are what they were to the guest;
  *  - the host never reads what the guest keeps secret;
  *  - the guest finds in a private page what it has left there, or nothing at all.
  * With -DCOOP, also:
  *  - a page keeps its content, in whichever way it's converted, until it's freed;
  *  - a mapping of the VMM's never faults at EL2;
- *  - a request that the VMM agrees to succeeds, unless the page's memory is gone;
+ *  - a request that the VMM agrees to succeeds for all pages that EL2 has recorded, or up
+ *    to one whose memory is gone;
  *  - once the VM is torn down all frames are the host's, with no secrets in them.
  * With -DAGREE, also:
  *  - each request is answered, each page that is touched is there in the end, and each
@@ -34,7 +37,8 @@
  *  - EL1's own record of what EL2 has, and the steps that its functions are made of:
  *    here, a function of KVM's is one step, and sees EL2's state itself;
  *  - what makes EL1 fail or try again: pins, no memory, signals;
- *  - ranges of pages, blocks, memslots, page tables, TLBs, caches, devices;
+ *  - ranges of more than two pages, and blocks, memslots, page tables, TLBs, caches,
+ *    devices;
  *  - PSCI and reset, but for the requests that are forgotten, or a host that rewrites a
  *    protected VM's registers, which nothing keeps it from today;
  *  - VMs that haven't opted in, other VMs, FF-A, a VM that gets the handle of one that
@@ -45,18 +49,28 @@
  * Each of these leaves out a check, or makes a mistake, and the mode that is with it has
  * to find that.  It has to with -DNO_INVARIANTS, by what the guest, the VMM or the
  * adversary see, and not by what EL2 and KVM have noted; but for one, of which nobody
- * sees more than that the guest doesn't know for a while what its page is: "invariant"
- * is the host mode with the invariants.
+ * sees more, with two pages, than that the guest doesn't know for a while what its
+ * page is: "invariant" is the host mode with the invariants.
  *	BUG_TRUST_X0			host
  *	BUG_STALE_REQUEST		host
- *	BUG_AGAIN_IF_DONE		invariant
+ *	BUG_AGAIN_IF_DONE		host
+ *	BUG_AGAIN_IF_PART_DONE		invariant
+ *	BUG_ERROR_IF_PART_DONE		host
+ *	BUG_TELL_ALL			host
  *	BUG_TWO_REQUESTS		host
  *	BUG_ALREADY_SO_IS_ERROR		host
  *	BUG_ALREADY_SO_IS_ASKED		host
+ *	BUG_ALREADY_SO_COUNTS_ALL	host
  *	BUG_BUSY_IS_ERROR		coop
+ *	BUG_RANGE_OVERLAPS		host
+ *	BUG_RANGE_MIXED			coop
+ *	BUG_DONE_IS_FREE		host
  *	BUG_FORGET_TRUSTS_X0		host
+ *	BUG_FORGOTTEN_GOES_ON		host
  *	BUG_CONVERT_UNASKED		host
  *	BUG_CONVERT_OTHER_PAGE		host
+ *	BUG_CONVERT_OUT_OF_ORDER	host
+ *	BUG_CONVERT_BEYOND		host
  *	BUG_CONVERT_OTHER_FRAME		host
  *	BUG_CONVERT_KEEPS_WITHDRAWN	coop
  *	BUG_SHARE_WIPES			coop
@@ -158,16 +172,18 @@ byte life;
 
 /* The pending request of each vCPU, also EL2's. */
 byte conv[NR_VCPUS];
-byte conv_page[NR_VCPUS];
-bit conv_done[NR_VCPUS];
+byte conv_first[NR_VCPUS];
+byte conv_nr[NR_VCPUS];		/* of pages, as trimmed */
+byte conv_done[NR_VCPUS];	/* of them, the first ones, are converted */
 
 bit running[NR_VCPUS];		/* in the guest */
 
 /* The guest's own. */
 bit gv_shared[NR_PAGES];	/* what it takes the page for */
 byte asked[NR_VCPUS];		/* from before the hypercall until it's answered */
-byte asked_page[NR_VCPUS];
-bit in_doubt[NR_VCPUS];		/* what it asked for was forgotten, and it isn't answered */
+byte asked_first[NR_VCPUS];
+byte asked_nr[NR_VCPUS];
+byte in_doubt[NR_VCPUS];	/* of them, the first ones, are done and forgotten */
 bit lost[NR_PAGES];		/* the content was taken, for the guest to know */
 
 /*
@@ -202,14 +218,26 @@ bit steps[NR_VCPUS];		/* changes with all that the guest begins */
 #define is_shared(p)		(gs[p] == SO || gs[p] == SN)
 #define is_in_force(what, p)	(is_shared(p) == ((what) == SHARE))
 
-#define asks(v, p, what)	(asked[v] == (what) && asked_page[v] == (p))
+#define in_range(p, first, nr)	((p) >= (first) && (p) < (first) + (nr))
+#define asks(v, p, what) \
+	(asked[v] == (what) && in_range(p, asked_first[v], asked_nr[v]))
 #define somebody_asks(p, what)	(asks(0, p, what) || asks(1, p, what))
 /* The guest keeps secrets in pages that are private and that it's not about to share. */
 #define keeps_secret(p)		(!gv_shared[p] && !somebody_asks(p, SHARE))
 
 #define has_request(v)		(conv[v] == SHARE || conv[v] == UNSHARE)
-#define pending(v, p)		(has_request(v) && conv_page[v] == (p))
-#define untold(v, p, what)	(pending(v, p) && conv_done[v] && conv[v] == (what))
+#define cursor(v)		(conv_first[v] + conv_done[v])
+#define is_next(v, p, what) \
+	(conv[v] == (what) && conv_done[v] < conv_nr[v] && cursor(v) == (p))
+/* Converted already or not: it's the request's until the vCPU is told. */
+#ifdef BUG_DONE_IS_FREE
+#define pending(v, p) \
+	(has_request(v) && in_range(p, cursor(v), conv_nr[v] - conv_done[v]))
+#else
+#define pending(v, p)		(has_request(v) && in_range(p, conv_first[v], conv_nr[v]))
+#endif
+#define untold(v, p, what) \
+	(conv[v] == (what) && in_range(p, conv_first[v], conv_done[v]))
 #define nobody_told(p, what)	(untold(0, p, what) || untold(1, p, what))
 
 #define has_frame(p)		(gs[p] == PO || gs[p] == SO || gs[p] == WD)
@@ -228,7 +256,7 @@ bit steps[NR_VCPUS];		/* changes with all that the guest begins */
  * may get an error, if the page's memory is gone: whatever it takes that page for, it
  * finds nothing.
  */
-#define forgotten(v, p)		(in_doubt[v] && asked_page[v] == (p))
+#define forgotten(v, p)		in_range(p, asked_first[v], in_doubt[v])
 #define consistent_page(p) \
 	(life != ALIVE || gs[p] == PX || forgotten(0, p) || forgotten(1, p) || \
 	 is_shared(p) == (nobody_told(p, SHARE) || \
@@ -236,8 +264,12 @@ bit steps[NR_VCPUS];		/* changes with all that the guest begins */
 
 /* Who waits doesn't run, and has asked for what EL2 takes it to have asked for. */
 #define consistent_request(v) \
-	(conv[v] == NOTHING || (!running[v] && asked[v] != NOTHING && \
-				(!has_request(v) || asks(v, conv_page[v], conv[v]))))
+	(conv[v] == NOTHING || \
+	 (!running[v] && asked[v] != NOTHING && \
+	  (!has_request(v) || \
+	   (asked[v] == conv[v] && asked_first[v] == conv_first[v] && \
+	    conv_nr[v] >= 1 && conv_nr[v] <= asked_nr[v] && \
+	    conv_done[v] <= conv_nr[v]))))
 
 /* What KVM makes of the attributes. */
 #ifdef COOP
@@ -280,45 +312,77 @@ inline check()
 #endif
 
 /*
- * A vCPU executes the hypercall.  For PX, to record the request would do, too: it can't
- * be carried out.
+ * A vCPU executes the hypercall.  A range is cut short where the answer would not be the
+ * same for all of it, so that a number tells the guest all.  For PX, to record the
+ * request would do, too: it can't be carried out.
  */
-inline pkvm_conversion_begin(v, p, what, answer)
+#ifdef BUG_ALREADY_SO_COUNTS_ALL
+#define is_so(what, p)		true
+#else
+#define is_so(what, p)		(gs[p] != PX && is_in_force(what, p))
+#endif
+#ifdef BUG_RANGE_OVERLAPS
+#define is_anothers(v, p)	false
+#else
+#define is_anothers(v, p)	pending(1 - (v), p)
+#endif
+#ifdef BUG_RANGE_MIXED
+#define may_become(what, p)	(gs[p] != PX)
+#else
+#define may_become(what, p)	(gs[p] != PX && !is_in_force(what, p))
+#endif
+inline pkvm_conversion_begin(v, first, nr, what, answer, done)
 {
 	if
-	:: gs[p] == PX -> answer = ERROR
+	:: gs[first] == PX -> answer = ERROR
 #ifdef BUG_ALREADY_SO_IS_ERROR
-	:: gs[p] != PX && is_in_force(what, p) -> answer = ERROR
+	:: gs[first] != PX && is_in_force(what, first) -> answer = ERROR
 #else
 #ifndef BUG_ALREADY_SO_IS_ASKED
-	:: gs[p] != PX && is_in_force(what, p) -> answer = SUCCESS
+	:: gs[first] != PX && is_in_force(what, first) ->
+		answer = SUCCESS;
+		done = 1;
+		do
+		:: done < nr && is_so(what, first + done) -> done++
+		:: else -> break
+		od
 #endif
 #endif
 	:: else ->
 		if
 #ifdef BUG_BUSY_IS_ERROR
-		:: pending(1 - v, p) -> answer = ERROR
+		:: pending(1 - v, first) -> answer = ERROR
 #else
 #ifndef BUG_TWO_REQUESTS
 		/* Or one might be told of a success that the other one has undone. */
-		:: pending(1 - v, p) -> answer = AGAIN
+		:: pending(1 - v, first) -> answer = AGAIN
 #endif
 #endif
 		:: else ->
 			conv[v] = what;
-			conv_page[v] = p;
-			conv_done[v] = false;
+			conv_first[v] = first;
+			conv_nr[v] = 1;
+			conv_done[v] = 0;
+			do
+			:: conv_nr[v] < nr && may_become(what, first + conv_nr[v]) &&
+			   !is_anothers(v, first + conv_nr[v]) -> conv_nr[v]++
+			:: else -> break
+			od;
 			answer = NONE
 		fi
 	fi
 }
 
 /*
- * What a vCPU has asked for, with the memory that the page has.  That the request isn't
- * done yet, and that the vCPU doesn't run, is not needed for what is shown here: what
- * is done can't be done again from the state that it has led to, and who runs has no
- * request.
+ * What a vCPU has asked for, with the memory that the page has, and in order, as the
+ * guest is told no more than a number.  That the vCPU doesn't run is not needed for what
+ * is shown here: who runs has no request.
  */
+#ifdef BUG_CONVERT_OUT_OF_ORDER
+#define may_be_next(v, p)	in_range(p, conv_first[v], conv_nr[v])
+#else
+#define may_be_next(v, p)	(cursor(v) == (p))
+#endif
 inline __pkvm_host_convert_guest(v, p, f)
 {
 	if
@@ -327,9 +391,11 @@ inline __pkvm_host_convert_guest(v, p, f)
 	:: can_load(v) && !has_request(v) -> skip
 #endif
 #ifndef BUG_CONVERT_OTHER_PAGE
-	:: can_load(v) && conv_page[v] != p -> skip
+	:: can_load(v) && !may_be_next(v, p) -> skip
 #endif
-	:: can_load(v) && conv_done[v] -> skip
+#ifndef BUG_CONVERT_BEYOND
+	:: can_load(v) && has_request(v) && conv_done[v] == conv_nr[v] -> skip
+#endif
 #ifdef BUG_CONVERT_OTHER_FRAME
 	:: can_load(v) && has_frame(p) &&
 	   ((gs[p] == SO && hs[f] != BORROWED) || (gs[p] != SO && hs[f] != GONE)) -> skip
@@ -360,10 +426,10 @@ inline __pkvm_host_convert_guest(v, p, f)
 			:: else
 			fi;
 			nothing_expected(p);
-			conv_done[v] = true
+			conv_done[v]++
 		:: conv[v] == SHARE && gs[p] == PN ->
 			gs[p] = SN;
-			conv_done[v] = true
+			conv_done[v]++
 		:: conv[v] != SHARE && gs[p] == SO ->
 			gs[p] = PO;
 			hs[frame[p]] = GONE;
@@ -373,17 +439,27 @@ inline __pkvm_host_convert_guest(v, p, f)
 #ifndef COOP
 			expected[p] = content[frame[p]];
 #endif
-			conv_done[v] = true
+			conv_done[v]++
 		:: conv[v] != SHARE && gs[p] == SN ->
 			gs[p] = PN;
-			conv_done[v] = true
+			conv_done[v]++
 		:: else
 		fi
 	fi
 }
 
-/* A vCPU is about to run: whether it gets an answer to what it waits for, and which. */
-inline pkvm_conversion_finish(v, x0, answer)
+/*
+ * A vCPU is about to run: whether it gets an answer to what it waits for, and which.  It
+ * gets one for all that is done, whatever the host says: if it asked again instead, a
+ * page before the last could have been converted back, and it would not get to know of
+ * those behind.
+ */
+#ifdef BUG_TELL_ALL
+#define nr_told(v)	conv_nr[v]
+#else
+#define nr_told(v)	conv_done[v]
+#endif
+inline pkvm_conversion_finish(v, x0, answer, done)
 {
 	if
 	:: conv[v] == NOTHING -> answer = NONE
@@ -393,33 +469,52 @@ inline pkvm_conversion_finish(v, x0, answer)
 	:: conv[v] == FORGOTTEN -> answer = AGAIN
 #endif
 #ifdef BUG_TRUST_X0
-	:: has_request(v) -> answer = x0
+	:: has_request(v) -> answer = x0; done = conv_nr[v]
 #else
 #ifdef BUG_AGAIN_IF_DONE
 	:: has_request(v) && x0 == AGAIN -> answer = AGAIN
-	:: has_request(v) && conv_done[v] && x0 != AGAIN -> answer = SUCCESS
+	:: has_request(v) && conv_done[v] > 0 && x0 != AGAIN ->
 #else
-	:: has_request(v) && conv_done[v] -> answer = SUCCESS
+#ifdef BUG_AGAIN_IF_PART_DONE
+	:: has_request(v) && conv_done[v] > 0 &&
+	   conv_done[v] < conv_nr[v] && x0 == AGAIN -> answer = AGAIN
+	:: has_request(v) && conv_done[v] > 0 &&
+	   (conv_done[v] == conv_nr[v] || x0 != AGAIN) ->
+#else
+#ifdef BUG_ERROR_IF_PART_DONE
+	:: has_request(v) && conv_done[v] > 0 && conv_done[v] < conv_nr[v] ->
+		answer = ERROR
+	:: has_request(v) && conv_done[v] > 0 && conv_done[v] == conv_nr[v] ->
+#else
+	:: has_request(v) && conv_done[v] > 0 ->
 #endif
-	:: has_request(v) && !conv_done[v] -> answer = (x0 == AGAIN -> AGAIN : ERROR)
+#endif
+#endif
+		answer = SUCCESS;
+		done = nr_told(v)
+	:: has_request(v) && conv_done[v] == 0 -> answer = (x0 == AGAIN -> AGAIN : ERROR)
 #endif
 	fi;
 #ifndef BUG_STALE_REQUEST
 	conv[v] = NOTHING;
-	conv_page[v] = 0;
-	conv_done[v] = false
+	conv_first[v] = 0;
+	conv_nr[v] = 0;
+	conv_done[v] = 0
 #endif
 }
 
-/* The host says that it resets the vCPU; in the model, it never does. */
+/*
+ * The host says that it resets the vCPU; in the model, it never does.  How many pages are
+ * done is kept, for can_run().
+ */
 inline __pkvm_host_forget_conversion(v)
 {
 	if
 	:: has_request(v) ->
 		conv[v] = FORGOTTEN;
-		in_doubt[v] = true;
-		conv_page[v] = 0;
-		conv_done[v] = false
+		in_doubt[v] = conv_done[v];
+		conv_first[v] = 0;
+		conv_nr[v] = 0
 	:: else
 	fi
 }
@@ -572,11 +667,13 @@ inline __pkvm_host_force_reclaim_page_guest(p)
 inline forget_request(v)
 {
 	conv[v] = NOTHING;
-	conv_page[v] = 0;
-	conv_done[v] = false;
-	in_doubt[v] = false;
+	conv_first[v] = 0;
+	conv_nr[v] = 0;
+	conv_done[v] = 0;
+	in_doubt[v] = 0;
 	asked[v] = NOTHING;
-	asked_page[v] = 0
+	asked_first[v] = 0;
+	asked_nr[v] = 0
 }
 
 /* Not while a vCPU is loaded: none runs from here on. */
@@ -688,28 +785,45 @@ inline guest_access(v, p)
 }
 
 /*
- * A vCPU is told.  To ask for a page to be private whose memory is gone is an error,
- * though it is private: there's nothing that it could be told of the content.
+ * A vCPU is told: of success for as many of the first pages that it has asked for as are
+ * what it has asked for, and nothing of the others; or of an error, if the first one
+ * isn't.  To ask for a page to be private whose memory is gone is an error, though it is
+ * private: there's nothing that it could be told of the content.
  */
-inline guest_told(v, answer)
+#define told_of(v, p, done)	in_range(p, asked_first[v], done)
+#define is_true(v, p, done)	(!told_of(v, p, done) || is_in_force(asked[v], p))
+
+inline guest_told(v, answer, done)
 {
-	assert((answer == ERROR && asked[v] == UNSHARE && gs[asked_page[v]] == PX) ||
-	       (answer == SUCCESS) == is_in_force(asked[v], asked_page[v]));
 	if
-	:: answer == SUCCESS -> gv_shared[asked_page[v]] = (asked[v] == SHARE)
-	:: else
+	:: answer == SUCCESS ->
+		assert(done >= 1 && done <= asked_nr[v]);
+		assert(is_true(v, 0, done) && is_true(v, 1, done));
+		if
+		:: told_of(v, 0, done) -> gv_shared[0] = (asked[v] == SHARE)
+		:: else
+		fi;
+		if
+		:: told_of(v, 1, done) -> gv_shared[1] = (asked[v] == SHARE)
+		:: else
+		fi
+	:: answer == ERROR ->
+		assert((asked[v] == UNSHARE && gs[asked_first[v]] == PX) ||
+		       !is_in_force(asked[v], asked_first[v]))
 	fi;
-	in_doubt[v] = false;
+	in_doubt[v] = 0;
 	asked[v] = NOTHING;
-	asked_page[v] = 0
+	asked_first[v] = 0;
+	asked_nr[v] = 0
 }
 
 #ifdef AGREE
 /* Who was made to ask again goes first. */
-#define may_ask(v, p) \
-	(!(running[1 - v] && asked[1 - v] != NOTHING && asked_page[1 - v] == (p)))
+#define may_ask(v, first, nr) \
+	(!(running[1 - v] && asked[1 - v] != NOTHING && \
+	   in_range(asked_first[1 - v], first, nr)))
 #else
-#define may_ask(v, p)	true
+#define may_ask(v, first, nr)	true
 #endif
 
 /*
@@ -718,7 +832,7 @@ inline guest_told(v, answer)
  */
 proctype vcpu(byte v)
 {
-	byte p, what, answer;
+	byte p, nr, what, answer, done;
 
 end:	do
 #ifdef COOP
@@ -736,41 +850,59 @@ end:	do
 		steps[v] = 1 - steps[v];
 #endif
 		select (p : 0 .. NR_PAGES - 1);
+		select (nr : 1 .. NR_PAGES - p);
 		if
 		:: true -> guest_access(v, p)
-		:: may_ask(v, p) ->
+		:: may_ask(v, p, nr) ->
 			select (what : SHARE .. UNSHARE);
 			asked[v] = what;
-			asked_page[v] = p
+			asked_first[v] = p;
+			asked_nr[v] = nr
 		fi;
-		p = 0; what = 0;
+		p = 0; nr = 0; what = 0;
 		check()
 	   }
 	/* The hypercall, perhaps again. */
 	:: atomic { running[v] && asked[v] != NOTHING ->
-		pkvm_conversion_begin(v, asked_page[v], asked[v], answer);
+		pkvm_conversion_begin(v, asked_first[v], asked_nr[v], asked[v], answer,
+				      done);
 		if
 		:: answer == NONE -> running[v] = false
 		:: answer == AGAIN -> skip
 		:: answer == SUCCESS || answer == ERROR ->
 #ifdef COOP
 			/* The VMM has not been asked. */
-			assert(answer == SUCCESS || gs[asked_page[v]] == PX);
+			assert(answer == SUCCESS || gs[asked_first[v]] == PX);
 #endif
-			guest_told(v, answer)
+			guest_told(v, answer, done)
 		fi;
-		answer = 0;
+		answer = 0; done = 0;
 		check()
 	   }
 	od
 }
 
+/*
+ * Who was to be told of several pages when that was forgotten doesn't run, as long as it
+ * isn't reset: to ask again tells it of the first page, and of the others only if that
+ * one has not been converted back meanwhile.  With one page, to ask again will do.
+ */
+#ifdef BUG_FORGOTTEN_GOES_ON
+#define can_run(v)	can_load(v)
+#else
+#define can_run(v)	(can_load(v) && !(conv[v] == FORGOTTEN && conv_done[v] > 1))
+#endif
 /* The host has a vCPU run, and says what the answer is if it waits for one. */
-inline handle___kvm_vcpu_run(v, x0, answer)
+inline handle___kvm_vcpu_run(v, x0, answer, done)
 {
 	if
-	:: can_load(v) ->
-		pkvm_conversion_finish(v, x0, answer);
+	:: can_run(v) ->
+#ifdef COOP
+		/* Who was agreed with gets all of it, but for what can't be had. */
+		assert(!agreed[v] || conv_done[v] == conv_nr[v] ||
+		       (conv[v] == SHARE && gs[cursor(v)] == PX));
+#endif
+		pkvm_conversion_finish(v, x0, answer, done);
 		running[v] = true;
 #ifdef COOP
 #ifndef AGREE
@@ -778,16 +910,16 @@ inline handle___kvm_vcpu_run(v, x0, answer)
 		touch[v] = NO_PAGE;
 #endif
 		/* Who was agreed with gets to know it. */
-		assert((asked[v] == SHARE && gs[asked_page[v]] == PX) ||
+		assert((asked[v] == SHARE && gs[asked_first[v]] == PX) ||
 		       !agreed[v] || answer == SUCCESS);
 		agreed[v] = false;
 #endif
 		if
 		:: asked[v] != NOTHING && (answer == SUCCESS || answer == ERROR) ->
-			guest_told(v, answer)
+			guest_told(v, answer, done)
 		:: else
 		fi;
-		answer = 0
+		answer = 0; done = 0
 	:: else
 	fi
 }
@@ -837,10 +969,10 @@ inline set_shared(p)
 	:: else ->
 		attr_private[p] = false;
 		if
-		:: pending(0, p) && conv[0] == SHARE && !conv_done[0] ->
+		:: is_next(0, p, SHARE) ->
 			__pkvm_host_convert_guest(0, p, frame[p]);
 			blocked[p] = false
-		:: pending(1, p) && conv[1] == SHARE && !conv_done[1] ->
+		:: is_next(1, p, SHARE) ->
 			__pkvm_host_convert_guest(1, p, frame[p]);
 			blocked[p] = false
 		:: else ->
@@ -860,9 +992,9 @@ inline set_private(p)
 {
 	attr_private[p] = true;
 	if
-	:: pending(0, p) && conv[0] == UNSHARE && !conv_done[0] ->
+	:: is_next(0, p, UNSHARE) ->
 		__pkvm_host_convert_guest(0, p, frame[p])
-	:: pending(1, p) && conv[1] == UNSHARE && !conv_done[1] ->
+	:: is_next(1, p, UNSHARE) ->
 		__pkvm_host_convert_guest(1, p, frame[p])
 	:: else ->
 		if
@@ -926,19 +1058,26 @@ inline handle_fault(v, p, resolved)
 /* The thread of a vCPU. */
 proctype vmm(byte v)
 {
-	byte p, answer, x0;
+	byte p, answer, done, x0;
 	bool resolved;
 
 end:	do
 	/* A request: agree, or not, or another time. */
 	:: atomic { life == ALIVE && !running[v] && conv[v] != NOTHING && !agreed[v] ->
-		p = asked_page[v];
+		p = conv_first[v];
 		if
-		:: true -> set_attribute(p, asked[v] == UNSHARE); agreed[v] = true
+		:: true ->
+			do
+			:: p < conv_first[v] + conv_nr[v] ->
+				set_attribute(p, conv[v] == UNSHARE);
+				p++
+			:: else -> break
+			od;
+			agreed[v] = true
 #ifndef AGREE
 		:: true ->
 			select (x0 : SUCCESS .. AGAIN);
-			handle___kvm_vcpu_run(v, x0, answer)
+			handle___kvm_vcpu_run(v, x0, answer, done)
 #endif
 		fi;
 		p = 0; x0 = 0;
@@ -947,7 +1086,7 @@ end:	do
 #ifndef BUG_NEVER_ANSWERED
 	:: atomic { life == ALIVE && !running[v] && agreed[v] ->
 		x0 = SUCCESS;
-		handle___kvm_vcpu_run(v, x0, answer);
+		handle___kvm_vcpu_run(v, x0, answer, done);
 		check()
 	   }
 #endif
@@ -970,7 +1109,7 @@ end:	do
 		:: else
 		fi;
 		x0 = 0;
-		handle___kvm_vcpu_run(v, x0, answer);
+		handle___kvm_vcpu_run(v, x0, answer, done);
 		p = 0; resolved = 0;
 		check()
 	   }
@@ -1055,12 +1194,12 @@ end:	do
 
 proctype host()
 {
-	byte v, p, f, x0, answer;
+	byte v, p, f, x0, answer, done;
 
 	do
 	:: atomic {
 		if
-		:: ANY_VCPU; ANY_ANSWER; handle___kvm_vcpu_run(v, x0, answer)
+		:: ANY_VCPU; ANY_ANSWER; handle___kvm_vcpu_run(v, x0, answer, done)
 		/* An interrupt. */
 		:: ANY_VCPU; running[v] = false
 		:: ANY_VCPU; ANY_PAGE;
