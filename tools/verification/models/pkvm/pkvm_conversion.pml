@@ -464,7 +464,7 @@ inline pkvm_conversion_finish(v, x0, answer, done)
 	if
 	:: conv[v] == NOTHING -> answer = NONE
 #ifdef BUG_FORGET_TRUSTS_X0
-	:: conv[v] == FORGOTTEN -> answer = x0
+	:: conv[v] == FORGOTTEN -> answer = x0; done = 1
 #else
 	:: conv[v] == FORGOTTEN -> answer = AGAIN
 #endif
