@@ -10,12 +10,14 @@
  *     tell the guest that it may ask for conversions: by CPUID on x86. On
  *     arm64 that comes first of all.                         (conversion.c)
  *  3. Give memory that may be private a memslot with two halves: mmap() for
- *     shared, guest_memfd for private pages.                     (memory.c)
+ *     shared, guest_memfd for private pages. On arm64, all memory is as in 8.
+ *                                                                (memory.c)
  *  4. All memory is shared at first. Set PRIVATE where the guest is to start
  *     with private memory, and record it: there is no call to read it back.
  *  5. On KVM_EXIT_HYPERCALL decide, while the guest waits. To agree, set the
  *     attribute, then free the half that fell out of use, then answer 0. To
- *     deny, answer an error. Memslots may be changed first.      (policy.c)
+ *     deny, answer an error and leave the attribute, which is the answer on
+ *     arm64. Memslots may be changed first.                      (policy.c)
  *  6. When KVM_RUN fails with EFAULT and the reason is KVM_EXIT_MEMORY_FAULT,
  *     the guest touched a page in a way that its attribute does not allow, or
  *     that the memslot cannot serve. Resolve it and run the vCPU again, or
@@ -316,8 +318,8 @@ static const struct act {
 		act_unshare, 5, always, NULL,
 	}, {
 		"the guest asks to share, and the VMM denies",
-		"Which pages may be converted is the VMM's to say. Its error is the guest's\n"
-		"result, and not an attribute changes.",
+		"Which pages may be converted is the VMM's to say. The guest gets an error, and\n"
+		"not an attribute changes.",
 		act_deny, 3, always, NULL,
 	}, {
 		"the guest asks about memory that is not there",

@@ -167,7 +167,7 @@ bool memory_set_private(struct vmm *vmm, const struct span *span,
 
 	if (set_attributes(vmm, &attrs)) {
 		complain("KVM_SET_MEMORY_ATTRIBUTES",
-			 "EINVAL: a bad range or attribute. ENOMEM: no room to record it. EAGAIN: a page is in use, in place. EINTR: being killed. Nothing changed.");
+			 "EINVAL: a bad range or attribute. ENOMEM: no room to record it. EAGAIN: a page is in use, in place. EHWPOISON: a page's memory is lost. EINTR: being killed. Nothing changed.");
 		return false;
 	}
 

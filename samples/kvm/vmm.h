@@ -25,7 +25,7 @@ struct memory_fault {
 	__u64 flags;
 };
 
-/* The answer that the guest receives: 0, or a negative KVM_E* value. */
+/* What the VMM answers: 0, or a negative KVM_E* value, which x86's guest receives. */
 typedef long (*conversion_policy)(struct vmm *vmm,
 				  const struct conversion *request);
 

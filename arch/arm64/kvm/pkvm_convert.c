@@ -7,7 +7,8 @@
  * tells it in the end whether it has got it. From here, userspace gets to know by an exit,
  * and answers by the attribute that it gives the page:
  *
- *	what the guest asked for	EL2 converts the page, and so nothing of it is lost
+ *	what the guest asked for	EL2 converts the page, and so nothing of it is lost;
+ *					of several pages, one after the other
  *	anything else			the page is what the guest takes it for, and if
  *					that isn't the attribute then nobody can access it
  *
@@ -100,10 +101,11 @@ static int set_request(struct kvm_vcpu *vcpu, bool active)
 /* Have the guest execute the hypercall again, unless userspace has put it elsewhere. */
 static void execute_again(struct kvm_vcpu *vcpu)
 {
-	u64 pc = vcpu->arch.pkvm_request.pc;
+	u64 behind_hvc = vcpu->arch.pkvm_request.pc;
+	u64 *pc = pkvm_vcpu_resume_pc(vcpu, behind_hvc);
 
-	if (pkvm_vcpu_resume_pc(vcpu) == pc)
-		pkvm_vcpu_set_resume_pc(vcpu, pc - AARCH64_INSN_SIZE);
+	if (pc)
+		*pc = behind_hvc - AARCH64_INSN_SIZE;
 }
 
 static void prepare_exit(struct kvm_vcpu *vcpu)
@@ -210,6 +212,8 @@ int pkvm_forget_conversion(struct kvm_vcpu *vcpu)
 	/* Also what it was to be told if it had run. */
 	WARN_ON_ONCE(kvm_call_hyp_nvhe(__pkvm_host_forget_conversion,
 				       vcpu->kvm->arch.pkvm.handle, vcpu->vcpu_idx));
+	/* Or a vCPU that starts at a vector could be taken for one that was interrupted. */
+	__vcpu_assign_sys_reg(vcpu, ELR_EL1, 0);
 	return 0;
 }
 
@@ -328,7 +332,7 @@ int kvm_arch_prepare_mem_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 		if (!asks_for(vcpu, &first, &last, is_private))
 			continue;
 
-		ret = topup_for_conversions(kvm, nr);
+		ret = is_private ? 0 : topup_for_conversions(kvm, nr);
 		if (!ret)
 			ret = convert_as_asked(vcpu, first, last, is_private, false);
 		if (ret)

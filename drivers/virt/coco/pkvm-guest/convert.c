@@ -75,7 +75,7 @@ static size_t undo(const struct pkvm_memory *mem, phys_addr_t phys, size_t size,
 
 	for (offset = 0; offset < size; offset += some) {
 		some = convert_some(mem, phys + offset, size - offset, !share);
-		if (!some && mem->knows_counts)
+		if (!some && mem->knows_counts && size - offset > mem->granule)
 			some = convert_some(mem, phys + offset, mem->granule, !share);
 		if (!some) {
 			some = mem->granule;

@@ -31,6 +31,10 @@ struct host {
 	long refusal;
 	/* It says that it has done more than was asked for. */
 	bool boasts;
+	/* What it has refused last, as the driver has put it. */
+	phys_addr_t refused_phys;
+	size_t refused_nr;
+	bool refused_was_share;
 };
 
 /* As many granules as there aren't. */
@@ -72,7 +76,14 @@ static void fake_convert_call(phys_addr_t phys, size_t nr, bool share, struct ar
 	for (i = 0; i < max(nr, 1UL); i++)
 		KUNIT_EXPECT_EQ(test, host->shared[first + i], !share);
 
+	/* Nor what was refused just now. */
+	KUNIT_EXPECT_FALSE(test, phys == host->refused_phys && nr == host->refused_nr &&
+				 share == host->refused_was_share);
+
 	agreed = agree(host, first, max(nr, 1UL), share);
+	host->refused_phys = agreed ? 0 : phys;
+	host->refused_nr = nr;
+	host->refused_was_share = share;
 	for (i = 0; i < agreed; i++)
 		host->shared[first + i] = share;
 	res->a0 = agreed ? SMCCC_RET_SUCCESS : host->refusal;
@@ -109,6 +120,7 @@ static void start_as(struct host *host, bool shared)
 	int i;
 
 	host->nr_calls = 0;
+	host->refused_phys = 0;
 	for (i = 0; i < NR_GRANULES; i++)
 		host->shared[i] = shared;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Boot Linux as a protected guest under pKVM, with one vCPU, and decide about each page
- * that it wants to share.
+ * Boot Linux as a protected guest under pKVM, with one vCPU, and decide about each request
+ * to share pages.
  *
  * The guest's kernel, its initrd and the device tree are loaded while memory is shared;
  * then all of it becomes private. What the guest shares is its restricted DMA pool, by

@@ -473,9 +473,9 @@ bool pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 {
 	struct pkvm_hyp_vm *vm = pkvm_hyp_vcpu_to_hyp_vm(vcpu);
 	struct kvm_vcpu *arch_vcpu = &vcpu->vcpu;
-	bool again, elsewhere, stuck;
 	struct pkvm_conversion conv;
-	u64 pc;
+	bool stuck;
+	u64 *pc;
 
 	/* See struct pkvm_conversion: if it's that then it stays that. */
 	if (READ_ONCE(vcpu->conv.state) == PKVM_CONVERSION_NONE)
@@ -488,24 +488,22 @@ bool pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	 */
 	if (!vcpu_get_flag(arch_vcpu, PENDING_EXCEPTION))
 		vcpu_clear_flag(arch_vcpu, INCREMENT_PC);
-	pc = pkvm_vcpu_resume_pc(arch_vcpu);
 
 	guest_lock_component(vm);
 	conv = vcpu->conv;
-	again = pc == conv.pc - AARCH64_INSN_SIZE;
-	elsewhere = pc != conv.pc && !again;
-	stuck = !elsewhere && conv.state == PKVM_CONVERSION_FORGOTTEN && conv.done > 1;
+	pc = pkvm_vcpu_resume_pc(arch_vcpu, conv.pc);
+	stuck = pc && conv.state == PKVM_CONVERSION_FORGOTTEN && conv.done > 1;
 	if (!stuck)
 		vcpu->conv = (struct pkvm_conversion) {};
 	guest_unlock_component(vm);
 
 	if (stuck)
 		return false;
-	if (elsewhere)
+	if (!pc)
 		return true;
 
 	if (conv.state == PKVM_CONVERSION_FORGOTTEN) {
-		pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc - AARCH64_INSN_SIZE);
+		*pc = conv.pc - AARCH64_INSN_SIZE;
 		return true;
 	}
 
@@ -513,10 +511,10 @@ bool pkvm_conversion_finish(struct pkvm_hyp_vcpu *vcpu)
 	 * What is in force is answered at once. With the request gone, another vCPU
 	 * could undo it before this one asks again.
 	 */
-	if (again && !conv.done)
+	if (*pc != conv.pc && !conv.done)
 		return true;
 
-	pkvm_vcpu_set_resume_pc(arch_vcpu, conv.pc);
+	*pc = conv.pc;
 	smccc_set_retval(arch_vcpu, conv.done ? SMCCC_RET_SUCCESS : SMCCC_RET_INVALID_PARAMETER,
 			 conv.counted ? conv.done : 0, 0, 0);
 	return true;

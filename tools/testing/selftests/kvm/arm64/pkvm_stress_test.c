@@ -108,8 +108,7 @@ static void guest_unshare(int page, int max, u64 random)
 
 	told = nr_told(mem_unshare_range(page_gpa(page), max), max);
 	for (i = 0; i < told; i++) {
-		if (view[page + i] != SHARED)
-			continue;
+		GUEST_ASSERT_EQ(view[page + i], SHARED);
 		view[page + i] = PRIVATE;
 		keep(page + i, SECRET | random >> 24);
 	}
