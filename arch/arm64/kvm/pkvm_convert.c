@@ -212,8 +212,6 @@ int pkvm_forget_conversion(struct kvm_vcpu *vcpu)
 	/* Also what it was to be told if it had run. */
 	WARN_ON_ONCE(kvm_call_hyp_nvhe(__pkvm_host_forget_conversion,
 				       vcpu->kvm->arch.pkvm.handle, vcpu->vcpu_idx));
-	/* Or a vCPU that starts at a vector could be taken for one that was interrupted. */
-	__vcpu_assign_sys_reg(vcpu, ELR_EL1, 0);
 	return 0;
 }
 

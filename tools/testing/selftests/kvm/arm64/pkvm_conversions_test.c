@@ -1426,11 +1426,12 @@ TEST_F(pkvm, reset_of_range)
 	TEST_ASSERT_KVM_EXIT_REASON(self->vcpus[1], KVM_EXIT_FAIL_ENTRY);
 	ASSERT_EQ(0, self->vcpus[1]->run->fail_entry.hardware_entry_failure_reason);
 
-	/* But one that starts at a vector, where there's no memory, isn't interrupted. */
+	/* But one that starts at a vector, in a page that it can't access, isn't interrupted. */
 	vcpu_set_reg(self->vcpus[1], ARM64_CORE_REG(elr_el1), pc);
 	vcpu_ioctl(self->vcpus[1], KVM_ARM_VCPU_INIT, &self->vcpus[1]->init);
 	ASSERT_EQ(-1, __vcpu_run(self->vcpus[1]));
 	ASSERT_EQ(EFAULT, errno);
+	TEST_ASSERT_KVM_EXIT_REASON(self->vcpus[1], KVM_EXIT_MEMORY_FAULT);
 
 	/* And others aren't kept from it. */
 	ASSERT_EQ(2, range_told_at_once(self, OP_SHARE, PAGE(0), 2));
