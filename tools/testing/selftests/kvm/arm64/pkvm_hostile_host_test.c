@@ -15,6 +15,7 @@
 #include <linux/kvm_para.h>
 #include <linux/sizes.h>
 
+#include "edu_dma.h"
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "pkvm.h"
@@ -478,6 +479,73 @@ TEST_F(host, force)
 		expect_gone(self, pages[i]);
 	}
 	TEST_ASSERT_EQ(run(self, OP_READ, PAGE(SHARED), 0), PUBLIC);
+}
+
+/*
+ * The host has got what it isn't to get, as Documentation/virt/kvm/arm/pkvm.rst says that
+ * it does: expected, and to be seen.
+ */
+#define KNOWN_HOLE(what) do {								\
+	snprintf(_metadata->results->reason, sizeof(_metadata->results->reason), "%s", what); \
+	_metadata->exit_code = KSFT_XFAIL;						\
+} while (0)
+
+/* "CPU state isolation": what the guest is about to store is in a register. */
+TEST_F(host, registers)
+{
+	struct kvm_vcpu *vcpu = self->vcpus[0];
+	u64 x2 = ARM64_CORE_REG(regs.regs[2]), seen, stored;
+
+	TEST_ASSERT_EQ(__run(self, 0, OP_WRITE, PAGE(WITHDRAWN), SECRET), -1);
+	TEST_ASSERT_EQ(errno, EFAULT);
+	seen = vcpu_get_reg(vcpu, x2);
+	ksft_print_msg("read a register: %#lx\n", (long)seen);
+	vcpu_set_reg(vcpu, x2, SUBSTITUTE);
+	vm_mem_set_private(self->vm, PAGE(WITHDRAWN), SZ_4K);
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(pkvm_puppet_result(vcpu), SUBSTITUTE);
+	stored = run(self, OP_READ, PAGE(WITHDRAWN), 0);
+	ksft_print_msg("change a register: the guest stores %#lx\n", (long)stored);
+
+	if (seen == SECRET || stored == SUBSTITUTE)
+		KNOWN_HOLE("the host has the guest's registers");
+}
+
+/* What the device brings the host from there. */
+static u64 edu_read(struct _test_data_host *self, char *edu, unsigned long pfn)
+{
+	WRITE_ONCE(*self->substitute, SUBSTITUTE);
+	edu_load(edu, pfn * SZ_4K);
+	edu_store(edu, self->substitute_pfn * SZ_4K);
+	return READ_ONCE(*self->substitute);
+}
+
+/* "DMA isolation using an IOMMU": a device doesn't go by the stage-2 that the host has. */
+TEST_F(host, devices)
+{
+	u64 owned, withdrawn, stored;
+	char *edu = edu_open();
+
+	if (!edu)
+		SKIP(return, "needs QEMU's device \"edu\"");
+
+	/* That it is able to. */
+	TEST_ASSERT_EQ(edu_read(self, edu, self->pfn[SHARED]), PUBLIC);
+
+	owned = edu_read(self, edu, self->pfn[OWNED]);
+	ksft_print_msg("have a device read a private page: %#lx\n", (long)owned);
+	withdrawn = edu_read(self, edu, self->pfn[WITHDRAWN]);
+	ksft_print_msg("have a device read a withdrawn page: %#lx\n", (long)withdrawn);
+
+	WRITE_ONCE(*self->substitute, SUBSTITUTE);
+	edu_load(edu, self->substitute_pfn * SZ_4K);
+	edu_store(edu, self->pfn[OWNED] * SZ_4K);
+	stored = run(self, OP_READ, PAGE(OWNED), 0);
+	ksft_print_msg("have a device write a private page: the guest reads %#lx\n", (long)stored);
+	edu_close(edu);
+
+	if (owned == SECRET || withdrawn == SECRET || stored == SUBSTITUTE)
+		KNOWN_HOLE("the host has devices access the guest's memory");
 }
 
 int main(int argc, char *argv[])
