@@ -92,14 +92,17 @@ static size_t undo(const struct pkvm_memory *mem, phys_addr_t phys, size_t size,
  * @size: bytes, a multiple of the granule's size
  * @share: with the host, or take it back
  *
- * If the host refuses a granule then those before it become again what they were. If it
- * refuses that as well, then some are shared and others not: as the caller isn't told, it
- * must neither use the range as private memory after an error, nor free it.
+ * The range has to be shared as a whole, or not at all, but for what is left by an error. If
+ * the host refuses a granule then those before it become again what they were. If it refuses
+ * that as well, then some are shared and others not, here and from then on wherever one that
+ * is to be taken back is refused: those before it stay private. As the caller isn't told, it
+ * must not use the range as private memory after an error, nor free it before it has taken
+ * it back.
  *
  * Context: Any. May take as long as the host's userspace likes.
  * Return: 0, or -EPERM if the host has refused a granule.
  */
-int pkvm_convert_range(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share)
+int pkvm_convert_range(struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share)
 {
 	size_t done, left;
 
@@ -109,9 +112,16 @@ int pkvm_convert_range(const struct pkvm_memory *mem, phys_addr_t phys, size_t s
 
 	pr_warn_ratelimited("The host refuses to have memory %s, %#zx bytes into %#zx at %pap\n",
 			    share ? "shared" : "given back", done, size, &phys);
+	/* They may have been private before: the host would get what it doesn't have. */
+	if (!share && READ_ONCE(mem->is_mixed))
+		return -EPERM;
+
 	left = undo(mem, phys, done, share);
-	if (left)
-		pr_err_ratelimited("%#zx bytes of that stay %s, and none of it can be used\n",
-				   left, share ? "shared" : "private");
+	if (!left)
+		return -EPERM;
+
+	WRITE_ONCE(mem->is_mixed, true);
+	pr_err_ratelimited("%#zx bytes of that stay %s, and none of it can be used\n", left,
+			   share ? "shared" : "private");
 	return -EPERM;
 }

@@ -7,15 +7,17 @@
 
 struct arm_smccc_res;
 
-/* How the hypervisor converts memory. */
+/* How memory is converted, and how that has gone. */
 struct pkvm_memory {
 	/* The size of the least that's converted, in bytes. */
 	size_t granule;
 	/* How many of them are asked for at a time is said, and else it's one. */
 	bool knows_counts;
+	/* The host has refused to undo something: a range can be shared in part. */
+	bool is_mixed;
 };
 
-int pkvm_convert_range(const struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share);
+int pkvm_convert_range(struct pkvm_memory *mem, phys_addr_t phys, size_t size, bool share);
 void pkvm_convert_call(phys_addr_t phys, size_t nr, bool share, struct arm_smccc_res *res);
 
 #endif /* __PKVM_GUEST_CONVERT_H__ */

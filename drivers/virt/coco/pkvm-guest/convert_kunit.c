@@ -23,6 +23,7 @@ struct mode {
 /* What the hypervisor has, and which granule the host refuses to have converted. */
 struct host {
 	const struct mode *mode;
+	struct pkvm_memory mem;
 	bool shared[NR_GRANULES];
 	int nr_calls;
 	int refused_share;
@@ -43,6 +44,10 @@ struct host {
 static bool refuses(const struct host *host, int i, bool share)
 {
 	int refused = share ? host->refused_share : host->refused_unshare;
+
+	/* It isn't asked for what is so. */
+	if (host->shared[i] == share)
+		return false;
 
 	return host->for_good ? i >= refused : i == refused;
 }
@@ -72,8 +77,8 @@ static void fake_convert_call(phys_addr_t phys, size_t nr, bool share, struct ar
 	KUNIT_ASSERT_GE(test, phys, BASE);
 	KUNIT_ASSERT_EQ(test, phys, BASE + first * SZ_4K);
 	KUNIT_ASSERT_LE(test, first + max(nr, 1UL), NR_GRANULES);
-	/* Nothing is asked for that is so. */
-	for (i = 0; i < max(nr, 1UL); i++)
+	/* Nothing is asked for that is so, unless that can't be known. */
+	for (i = 0; i < max(nr, 1UL) && !host->mem.is_mixed; i++)
 		KUNIT_EXPECT_EQ(test, host->shared[first + i], !share);
 
 	/* Nor what was refused just now. */
@@ -119,6 +124,7 @@ static void start_as(struct host *host, bool shared)
 {
 	int i;
 
+	host->mem.is_mixed = false;
 	host->nr_calls = 0;
 	host->refused_phys = 0;
 	for (i = 0; i < NR_GRANULES; i++)
@@ -134,17 +140,14 @@ static int nr_shared(const struct host *host)
 	return nr;
 }
 
-static int convert_part(const struct host *host, int first, int nr, bool share)
+static int convert_part(struct host *host, int first, int nr, bool share)
 {
-	const struct pkvm_memory mem = {
-		.granule = SZ_4K,
-		.knows_counts = host->mode->knows_counts,
-	};
-
-	return pkvm_convert_range(&mem, BASE + first * SZ_4K, nr * SZ_4K, share);
+	host->mem.granule = SZ_4K;
+	host->mem.knows_counts = host->mode->knows_counts;
+	return pkvm_convert_range(&host->mem, BASE + first * SZ_4K, nr * SZ_4K, share);
 }
 
-static int convert_all(const struct host *host, bool share)
+static int convert_all(struct host *host, bool share)
 {
 	return convert_part(host, 0, NR_GRANULES, share);
 }
@@ -212,6 +215,12 @@ static void test_undo_refused(struct kunit *test)
 			/* If all were refused for one, then it may be that none was shared. */
 			if (!nr_shared(host) && host->mode->all_or_nothing)
 				continue;
+			KUNIT_EXPECT_EQ(test, 1, nr_shared(host));
+			KUNIT_EXPECT_TRUE(test, host->shared[j]);
+
+			/* To try again doesn't share those that are private. */
+			host->refused_phys = 0;
+			KUNIT_EXPECT_EQ(test, -EPERM, convert_all(host, false));
 			KUNIT_EXPECT_EQ(test, 1, nr_shared(host));
 			KUNIT_EXPECT_TRUE(test, host->shared[j]);
 		}
